@@ -1,0 +1,39 @@
+# Everything runs in .venv, made from the hash-locked requirements and remade only when a lock changes.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+BENCH_STAMP := .venv-bench/.installed
+JOBS ?= auto
+DEMO_STORE := $(shell mktemp -u -d)/store
+
+.PHONY: setup demo test bench lint
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(BENCH_STAMP): requirements-bench.lock pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: setup
+	$(BIN)/bmsctl sim run --pack AS52 --station eol --seed 1 --store $(DEMO_STORE)
+	$(BIN)/bmsctl records verify --store $(DEMO_STORE)
+
+test: setup
+	$(BIN)/python -m pytest -n $(JOBS)
+
+bench: $(BENCH_STAMP)
+	.venv-bench/bin/python -m tests.bench
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo

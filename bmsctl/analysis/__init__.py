@@ -1,0 +1,1 @@
+"""Computations on arrays: no device, no file, no clock."""

@@ -1,0 +1,49 @@
+"""Progress of a run on stderr, and only on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from bmsctl.domain.limits import Measurement
+from bmsctl.domain.verdict import Verdict
+from bmsctl.domain.world import StationWatch
+
+STYLE = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INVALID: "bold yellow", Verdict.ABORTED: "magenta"}
+
+
+class TerminalWatch:
+    """A bar for the run and a line for every finished step; implements StationWatch."""
+
+    def __init__(self, bar: Progress, task: TaskID) -> None:
+        self._bar = bar
+        self._task = task
+
+    def step_started(self, step: str, index: int, total: int) -> None:
+        self._bar.update(self._task, description=step, completed=index, total=total)
+
+    def measured(self, step: str, measurement: Measurement) -> None:
+        """Single values scroll by too fast to be read here; the record has them."""
+
+    def step_finished(self, step: str, verdict: Verdict, reason: str) -> None:
+        self._bar.console.print(f"[{STYLE[verdict]}]{verdict:<8}[/] {step:<18} {reason}")
+        self._bar.advance(self._task)
+
+    def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
+        self._bar.update(self._task, description="done")
+
+
+@contextmanager
+def progress() -> Iterator[StationWatch | None]:
+    """A watch for a person at a terminal; None on a pipe."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description:<18}"), BarColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield TerminalWatch(bar, bar.add_task("starting", total=None))

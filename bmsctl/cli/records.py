@@ -1,0 +1,111 @@
+"""`bmsctl records`: the past, read from the store and proved."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from bmsctl.cli.exits import FAILED, OK, STATION, leave
+from bmsctl.cli.options import json_option
+
+
+def default_store() -> Path:
+    """The station's own store, in the user's state folder."""
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "bmsctl"
+
+
+store_option = click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    envvar="BMSCTL_STORE",
+    default=default_store,
+    help="Folder of the store; by default the station's own.",
+)
+
+
+@click.group()
+def records() -> None:
+    """List, show and verify stored records."""
+
+
+@records.command("list")
+@store_option
+@json_option
+def list_(store: Path, as_json: bool) -> None:
+    """List every attempt, in the order they were begun."""
+    from bmsctl.cli.tables import print_table
+    from bmsctl.errors import StoreError
+    from bmsctl.store.reader import Reader
+
+    try:
+        with Reader.open(store) as reader:
+            attempts = reader.attempts()
+    except StoreError as error:
+        leave(STATION, str(error))
+    if as_json:
+        click.echo(json.dumps([asdict(attempt) for attempt in attempts], ensure_ascii=False, indent=2))
+        return
+    columns = ("started_at", "pack", "pack_serial", "station", "attempt", "verdict", "disposition", "record_id")
+    print_table(columns, [[getattr(attempt, name) for name in columns] for attempt in attempts])
+
+
+@records.command()
+@click.argument("key", metavar="ID|SERIAL")
+@click.option("--attempt", type=click.IntRange(1), help="Which attempt of the pack; by default the newest.")
+@store_option
+@json_option
+def show(key: str, attempt: int | None, store: Path, as_json: bool) -> None:
+    """Show a record, by its id or by the pack's serial."""
+    from bmsctl.cli.record_view import print_record
+    from bmsctl.errors import StoreError
+    from bmsctl.store.reader import Reader
+
+    try:
+        with Reader.open(store) as reader:
+            record = reader.find(key, attempt)
+    except StoreError as error:
+        leave(STATION, str(error))
+    if record is None:
+        which = key if attempt is None else f"{key}, attempt {attempt}"
+        leave(FAILED, f"{store} has no record of {which}; `bmsctl records list` shows what is there")
+    print_record(record, as_json=as_json)
+
+
+@records.command()
+@click.argument("keys", metavar="[ID|SERIAL]...", nargs=-1)
+@store_option
+@json_option
+def verify(keys: Sequence[str], store: Path, as_json: bool) -> None:
+    """Prove that nothing was changed and derive every verdict again."""
+    from bmsctl.store.verify import examine
+
+    report = examine(store, keys)
+    if as_json:
+        findings = [asdict(finding) for finding in report.findings]
+        notices = [asdict(notice) for notice in report.notices]
+        result = {"ok": report.ok, "records": report.n_runs, "findings": findings, "notices": notices}
+        click.echo(json.dumps(result | {"unreadable": report.unreadable}, ensure_ascii=False, indent=2))
+    else:
+        for finding in report.findings:
+            click.echo(str(finding))
+        for notice in report.notices:
+            click.echo(str(notice), err=True)
+        if report.ok:
+            click.echo(f"OK: {report.n_runs} record{'' if report.n_runs == 1 else 's'} verified")
+    if report.unreadable is not None:
+        leave(STATION, report.unreadable)
+    leave(OK if report.ok else FAILED)
+
+
+@records.command()
+def schema() -> None:
+    """Print the JSON Schema of a record."""
+    from bmsctl.domain.record_schema import SCHEMA
+
+    click.echo(json.dumps(SCHEMA, indent=2))

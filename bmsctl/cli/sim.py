@@ -1,0 +1,82 @@
+"""`bmsctl sim`: packs through a simulated station."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bmsctl.cli.exits import FAILED, INTERRUPTED, OK, REFUSED, STATION, USAGE, leave
+from bmsctl.cli.options import json_option, recipes_option
+
+EXIT_OF_VERDICT = {"PASS": OK, "FAIL": FAILED, "INVALID": STATION, "ABORTED": STATION}
+
+
+@click.group()
+def sim() -> None:
+    """Run packs through a simulated station."""
+
+
+@sim.command()
+@click.option("--pack", required=True, help="Pack to build and test, e.g. AS52.")
+@click.option("--station", type=click.Choice(["eol"]), default="eol", show_default=True)
+@click.option("--seed", type=click.IntRange(0), required=True, help="Everything drawn derives from it.")
+@click.option("--scenario", type=click.Path(dir_okay=False, path_type=Path), help="What is wrong, as TOML.")
+@click.option("--retest", metavar="CAUSE", help="Why the pack is tested again.")
+@click.option("--store", type=click.Path(file_okay=False, path_type=Path), envvar="BMSCTL_STORE")
+@recipes_option
+@json_option
+def run(
+    pack: str,
+    station: str,
+    seed: int,
+    scenario: Path | None,
+    retest: str | None,
+    store: Path | None,
+    recipes: Path | None,
+    as_json: bool,
+) -> None:
+    """Test one pack and print its record."""
+    from bmsctl.cli.progress import progress
+    from bmsctl.cli.record_view import print_record
+    from bmsctl.compose.simulation import simulate_one
+    from bmsctl.errors import BmsctlError, RecipeError, Refused, ScenarioError
+
+    if store is None:
+        store = Path(tempfile.mkdtemp(prefix="bmsctl-"))
+        click.echo(f"store: {store}", err=True)
+    try:
+        text = scenario.read_text(encoding="utf-8") if scenario else None
+        with progress() as watch:
+            result = simulate_one(
+                pack=pack,
+                recipes=recipes,
+                seed=seed,
+                scenario=text,
+                scenario_file=str(scenario or ""),
+                store=store,
+                retest_cause=retest,
+                watch=watch,
+            )
+    except (OSError, UnicodeDecodeError) as error:
+        leave(USAGE, f"{scenario}: cannot be read: {error}")
+    except (ScenarioError, RecipeError) as error:
+        leave(USAGE, str(error))
+    except Refused as error:
+        leave(REFUSED, str(error))
+    except BmsctlError as error:
+        leave(STATION, str(error))
+    if result.record is not None:
+        print_record(result.record, as_json=as_json)
+    leave(_exit_code(result.record, result.findings, result.interrupted), "\n".join(result.findings))
+
+
+def _exit_code(record: Mapping[str, Any] | None, findings: list[str], interrupted: bool) -> int:
+    if interrupted:
+        return INTERRUPTED
+    if record is None or findings:
+        return STATION
+    return EXIT_OF_VERDICT[record["verdict"]]

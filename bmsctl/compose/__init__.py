@@ -1,0 +1,1 @@
+"""The only place where world, recipe, station and store meet."""

@@ -1,0 +1,195 @@
+"""An end-of-line station put together in some world, and one pack tested on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bmsctl.compose.software import software
+from bmsctl.compose.watches import Watches
+from bmsctl.domain.attempts import may_start
+from bmsctl.domain.events import AttemptOpened
+from bmsctl.domain.lease import LeaseBook
+from bmsctl.domain.links import Clock
+from bmsctl.domain.packml import Event, Mode, State
+from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.units import Second
+from bmsctl.domain.world import Site, StationWatch
+from bmsctl.drivers.bms import CanBms
+from bmsctl.drivers.digitizer import SerialDigitizer
+from bmsctl.drivers.matrix import CanMatrix
+from bmsctl.drivers.plc import CanPlc
+from bmsctl.errors import Refused, StepInvalid
+from bmsctl.stations.devices import Devices
+from bmsctl.stations.eol import STEPS
+from bmsctl.stations.run import Run
+from bmsctl.stations.safe import MakeSafe
+from bmsctl.stations.sequencer import Sequencer
+from bmsctl.store.journal import Journal
+from bmsctl.store.recovery import close_crashed
+
+STATION = "eol"
+SCAN_WITHIN = Second(30.0)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to test: the recipe, and how this run came about."""
+
+    recipe: Recipe
+    world: str
+    simulated: bool
+    mode: Mode
+    vehicle: str | None = None
+    operator: str | None = None
+    retest_cause: str | None = None
+
+
+class Interrupted(Exception):
+    """A signal ended the station before a pack was on it."""
+
+
+def utc_text(clock: Clock) -> str:
+    """Wall time as RFC 3339, whole milliseconds dropped when zero."""
+    moment = datetime.fromtimestamp(round(clock.utc().unix_s, 3), UTC)
+    text = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return text.replace(".000Z", "Z")
+
+
+def devices_of(site: Site) -> Devices:
+    """Drivers over the site's links."""
+    return Devices(
+        plc=CanPlc(site.can("plc")),
+        matrix=CanMatrix(site.can("matrix")),
+        bms=CanBms(site.can("bms"), key=site.seed_key),
+        digitizer=SerialDigitizer(site.serial("digitizer")),
+        scanner=site.scanner,
+    )
+
+
+class EolStation:
+    """One end-of-line station: sequencer and devices on a site, and the journal it writes to."""
+
+    def __init__(self, site: Site, journal: Journal, watch: StationWatch | None) -> None:
+        self._site = site
+        self._journal = journal
+        self._watch = Watches(watch, site.watch)
+        self._now = asyncio.get_running_loop().time
+        self._devices = devices_of(site)
+        self._leases = LeaseBook(self._now)
+        make_safe = MakeSafe(self._devices, self._leases, self._now)
+        self.sequencer = Sequencer(self._devices.plc, self._leases, make_safe, self._now)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Make safe and prove it, close what a crash left open, then be ready for packs.
+
+        Raises:
+            StepInvalid: the station could not be proved safe.
+        """
+        owner = asyncio.get_running_loop().create_task(self.sequencer.own())
+        try:
+            await self.sequencer.command(Event.RESET)
+            await self.sequencer.idle_after(State.IDLE, State.ABORTED)
+            if self.sequencer.state is not State.IDLE:
+                raise StepInvalid("the station could not be proved below 60 V; do not touch it, call the electrician")
+            await close_crashed(self._journal, utc_text(self._site.clock))
+            yield
+        finally:
+            owner.cancel()
+
+    async def test(self, order: Order) -> Mapping[str, Any]:
+        """Test the pack whose label is scanned next; its record.
+
+        Raises:
+            Refused: the label, an earlier attempt, or the safety chain forbids it.
+        """
+        serial = _serial(await self._scan(), order.recipe)
+        earlier = self._journal.attempts(serial, STATION)
+        may_start(earlier, order.retest_cause)
+        attempt = len(earlier) + 1
+        record_id = self._site.record_id(serial, STATION, str(attempt))
+        log = self._journal.open_run(self._opened(order, record_id, serial, attempt))
+        job = Run(
+            steps=STEPS,
+            recipe=order.recipe.steps(STATION),
+            pack=order.recipe.pack,
+            label=serial,
+            token=self._site.run_token(attempt),
+            record_id=record_id,
+            devices=self._devices,
+            leases=self._leases,
+            log=log,
+            watch=self._watch,
+            now=self._now,
+            utc_text=lambda: utc_text(self._site.clock),
+        )
+        outcome = await self.sequencer.start(job)
+        record: Mapping[str, Any] = await outcome
+        return record
+
+    async def _scan(self) -> str:
+        lease = LeaseBook(self._now).grant("scanner", SCAN_WITHIN)
+        return await self._devices.scanner.scan(lease, SCAN_WITHIN)
+
+    def _opened(self, order: Order, record_id: str, serial: str, attempt: int) -> AttemptOpened:
+        return AttemptOpened(
+            record_id=record_id,
+            pack_serial=serial,
+            pack=order.recipe.pack.id,
+            vehicle=order.vehicle,
+            station=STATION,
+            world=order.world,
+            simulated=order.simulated,
+            mode=order.mode.value,
+            recipe=order.recipe.to_json(),
+            software=software(),
+            operator=order.operator,
+            attempt=attempt,
+            retest_cause=order.retest_cause,
+            started_at=utc_text(self._site.clock),
+        )
+
+
+def _serial(label: str, recipe: Recipe) -> str:
+    pattern = next(step for step in recipe.steps(STATION) if step.run == "identify").text("label_pattern")
+    found = re.fullmatch(pattern, label)
+    if found is None:
+        raise Refused(f"the label {label!r} is not that of a {recipe.pack.id} pack; scan again or change the recipe")
+    return found["serial"]
+
+
+async def test_one(
+    site: Site,
+    store: Path,
+    order: Order,
+    watch: StationWatch | None,
+    ready: Callable[[EolStation], None] | None = None,
+) -> Mapping[str, Any]:
+    """Open the store, run the station for one pack, close the store; the record.
+
+    Args:
+        ready: called with the station before it starts.
+
+    Raises:
+        Interrupted: by a signal, before a record was begun.
+        StoreError, Refused, StepInvalid: as `EolStation`.
+    """
+    journal = Journal.open(store, site.clock)
+    try:
+        station = EolStation(site, journal, watch)
+        if ready is not None:
+            ready(station)
+        site.on_interrupt(lambda signal: station.sequencer.abort(f"interrupted by {signal}"))
+        async with station.running():
+            if station.sequencer.state is not State.IDLE:
+                raise Interrupted
+            return await station.test(order)
+    finally:
+        journal.close()

@@ -1,0 +1,49 @@
+"""One simulated pack: recipe, sim world, station and store put together."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bmsctl.compose.eol import Interrupted, Order, test_one
+from bmsctl.compose.recipes import RecipeBook
+from bmsctl.compose.worlds import open_world
+from bmsctl.domain.packml import Mode
+from bmsctl.domain.world import Site, StationWatch
+
+
+@dataclass
+class SimResult:
+    """`record` is None if no attempt was begun; `findings` is what the observers of the simulation found wrong."""
+
+    record: Mapping[str, Any] | None
+    findings: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def simulate_one(
+    *,
+    pack: str,
+    recipes: Path | None,
+    seed: int,
+    scenario: str | None,
+    scenario_file: str,
+    store: Path,
+    retest_cause: str | None,
+    watch: StationWatch | None = None,
+) -> SimResult:
+    """Test one simulated pack at end of line; raises as `RecipeBook.by_pack`, `open_world` and `test_one`."""
+    recipe = RecipeBook(recipes).by_pack(pack)
+    world = open_world("sim", recipe, seed=seed, scenario=scenario, scenario_file=scenario_file)
+    order = Order(recipe, world.name, world.simulated, Mode.ENGINEERING, retest_cause=retest_cause)
+
+    def main(site: Site) -> Awaitable[Mapping[str, Any]]:
+        return test_one(site, store, order, watch)
+
+    try:
+        record = world.run(main)
+    except Interrupted:
+        return SimResult(None, world.findings(), interrupted=True)
+    return SimResult(record, world.findings(), interrupted=world.interrupted)

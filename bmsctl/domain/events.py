@@ -1,0 +1,280 @@
+"""What can happen in an attempt, one frozen dataclass each. The record is the fold of these.
+
+The fields are the event's payload in the journal; a field added later needs a default, none is ever
+renamed or removed, so that a journal stays readable for as long as it is kept.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
+
+from bmsctl.domain.limits import Limit, Measurement
+from bmsctl.domain.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened; `kind` names the subclass in the journal."""
+
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class AttemptOpened(Event):
+    """The first event: what is about to be done. `recipe` is the resolved recipe, `pack_serial` None until scanned."""
+
+    kind: ClassVar[str] = "attempt_opened"
+    record_id: str
+    pack_serial: str | None
+    pack: str
+    vehicle: str | None
+    station: str
+    world: str
+    simulated: bool
+    mode: str
+    recipe: Mapping[str, Any]
+    software: Mapping[str, str | None]
+    operator: str | None
+    attempt: int
+    retest_cause: str | None
+    started_at: str
+
+
+@dataclass(frozen=True)
+class PackIdentified(Event):
+    """The pack's serial became known after the attempt was opened."""
+
+    kind: ClassVar[str] = "pack_identified"
+    pack_serial: str
+
+
+@dataclass(frozen=True)
+class PartInstalled(Event):
+    """A part went into a slot of the pack."""
+
+    kind: ClassVar[str] = "part_installed"
+    slot: str
+    part_number: str
+    serial: str | None
+    lot: str | None
+
+
+@dataclass(frozen=True)
+class PartRemoved(Event):
+    """The part in a slot was taken out again."""
+
+    kind: ClassVar[str] = "part_removed"
+    slot: str
+    serial: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class IncomingMeasured(Event):
+    """Incoming data of the part in a slot: one value, or one per cell from the negative pole; None: no number."""
+
+    kind: ClassVar[str] = "incoming_measured"
+    slot: str
+    name: str
+    unit: str
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class StepStarted(Event):
+    """A step began `t_s` after the attempt did."""
+
+    kind: ClassVar[str] = "step_started"
+    step: str
+    t_s: float
+
+
+@dataclass(frozen=True)
+class StepSkipped(Event):
+    """A step will not be run in this attempt."""
+
+    kind: ClassVar[str] = "step_skipped"
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ActionIntended(Event):
+    """An action that must not be repeated (a tightened bolt) is about to be commanded."""
+
+    kind: ClassVar[str] = "action_intended"
+    action_id: str
+    device: str
+    what: str
+
+
+@dataclass(frozen=True)
+class ActionDone(Event):
+    """The device confirmed the action."""
+
+    kind: ClassVar[str] = "action_done"
+    action_id: str
+    result: str
+
+
+@dataclass(frozen=True)
+class ActionUnknown(Event):
+    """Nobody can tell whether the intended action took place; a person must look."""
+
+    kind: ClassVar[str] = "action_unknown"
+    action_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Measured(Event):
+    """A value with everything its verdict rests on: limits, guard band and whether it is a bound only."""
+
+    kind: ClassVar[str] = "measured"
+    step: str
+    name: str
+    value: float | None
+    unit: str | None
+    low: float | None
+    high: float | None
+    u95: float | None
+    guard: bool
+    bound: str | None
+    verdict: Verdict
+    reason: str
+
+    @classmethod
+    def of(cls, step: str, measurement: Measurement, limit: Limit) -> Measured:
+        """The event of a judged measurement."""
+        return cls(
+            step=step,
+            name=measurement.name,
+            value=measurement.value,
+            unit=measurement.unit,
+            low=measurement.low,
+            high=measurement.high,
+            u95=measurement.u95,
+            guard=limit.guard,
+            bound=measurement.bound,
+            verdict=measurement.verdict,
+            reason=measurement.reason,
+        )
+
+
+@dataclass(frozen=True)
+class TraceRecorded(Event):
+    """A trace was stored beside the journal: (n,) values of numpy type `dtype`, hashed as stored."""
+
+    kind: ClassVar[str] = "trace_recorded"
+    step: str
+    name: str
+    unit: str
+    sample_rate_hz: float | None
+    n: int
+    dtype: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class StepFinished(Event):
+    """A step ended with a verdict. Not PASS: `reason` says why."""
+
+    kind: ClassVar[str] = "step_finished"
+    step: str
+    verdict: Verdict
+    reason: str
+    started_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Noted(Event):
+    """A remark that changes nothing: an internal error's traceback, an operator's note."""
+
+    kind: ClassVar[str] = "noted"
+    what: str
+    text: str
+
+
+@dataclass(frozen=True)
+class AttemptClosed(Event):
+    """The attempt is over. `crash`: closed at the next start, for a station that ended in its middle."""
+
+    kind: ClassVar[str] = "attempt_closed"
+    verdict: Verdict
+    reason: str
+    disposition: str
+    ended_at: str
+    crash: bool
+
+
+@dataclass(frozen=True)
+class DispositionSet(Event):
+    """A person decided what happens next to the pack."""
+
+    kind: ClassVar[str] = "disposition_set"
+    disposition: str
+    by: str
+    reason: str
+
+
+EVENTS: Mapping[str, type[Event]] = {cls.kind: cls for cls in Event.__subclasses__()}
+
+
+def payload(event: Event) -> dict[str, Any]:
+    """The event's fields as a JSON object."""
+    return {field.name: getattr(event, field.name) for field in fields(event)}
+
+
+def from_payload(kind: str, values: Any) -> Event:
+    """The event of a journal's payload, every field checked.
+
+    Raises:
+        ValueError: unknown kind or field, a missing field, or a value of the wrong type.
+    """
+    cls = EVENTS.get(kind)
+    if cls is None:
+        raise ValueError(f"unknown kind of event {kind!r}")
+    if not isinstance(values, dict):
+        raise ValueError(f"{kind}: the payload is not an object")
+    hints = _hints(kind)
+    unknown = [name for name in values if name not in hints]
+    if unknown:
+        raise ValueError(f"{kind}: unknown field {unknown[0]!r}")
+    required = [field.name for field in fields(cls) if field.default is MISSING]
+    missing = [name for name in required if name not in values]
+    if missing:
+        raise ValueError(f"{kind}: field {missing[0]!r} is missing")
+    return cls(**{name: _typed(hints[name], value, f"{kind}.{name}") for name, value in values.items()})
+
+
+@cache
+def _hints(kind: str) -> Mapping[str, Any]:
+    """Field names of a kind of event, with their types."""
+    cls = EVENTS[kind]
+    hints = get_type_hints(cls)
+    return {field.name: hints[field.name] for field in fields(cls)}
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:
+    """`value` if it is a JSON value of the type `hint`; tuples and verdicts are rebuilt."""
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        inner, none = get_args(hint)
+        return None if value is None and none is types.NoneType else _typed(inner, value, where)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_typed(get_args(hint)[0], item, where) for item in value)
+    if origin is not None and issubclass(origin, Mapping) and isinstance(value, dict):
+        inner = get_args(hint)[1]
+        return value if inner is Any else {key: _typed(inner, item, where) for key, item in value.items()}
+    if hint is Verdict and value in list(Verdict):
+        return Verdict(value)
+    if hint is float and type(value) in (int, float):
+        return value
+    if hint in (str, int, bool) and type(value) is hint:
+        return value
+    raise ValueError(f"{where}: {value!r} is not of the right type")

@@ -1,0 +1,145 @@
+"""Single values of a recipe: checked, converted, and their origin noted.
+
+Every scalar may be written plain, or as `{ value = …, why = "…" }`. All methods return None after a finding.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import Any
+
+from bmsctl.domain.recipe import Origin
+from bmsctl.domain.recipe_compiler_sources import Findings, Node
+from bmsctl.domain.units import Volt, parse_quantity, split_quantity
+
+TEXT_MAX = 1000
+
+
+class Values:
+    """Reads values; findings and origins accumulate."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.findings = findings
+        self.origins: dict[str, Origin] = {}
+        self.u_max: Volt | None = None
+
+    def table(self, node: Node | None, key: str, allowed: Iterable[str], parent: Node) -> Mapping[str, Node]:
+        """The entries of a table that are allowed; empty if there is no table."""
+        if node is None:
+            return {}
+        known = tuple(allowed)
+        if not isinstance(node.value, dict):
+            self.findings.add(node, key, f"not a table; write it with the keys {', '.join(known)}")
+            return {}
+        for name in (name for name in node.value if name not in known):
+            near = difflib.get_close_matches(name, known, 1)
+            remedy = f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(known)}"
+            self.findings.add(node.value[name], f"{key}.{name}" if key else name, f"unknown key; {remedy}")
+        return {name: item for name, item in node.value.items() if name in known}
+
+    def missing(self, at: Node, key: str, example: str) -> None:
+        """Note that a key is missing from the table at `at`."""
+        self.findings.add(at, key, f"missing; add {example}")
+
+    def quantity(self, node: Node, key: str, unit: str, why: str = "") -> float | None:
+        """A text `number unit`, in `unit`; `Ohm/V` counts per volt of the pack's highest working voltage."""
+        bare, why = self._bare(node, key, why)
+        if bare is None:
+            return None
+        if not isinstance(bare.value, str):
+            return self._no(bare, key, f'{_shown(bare.value)} is no quantity in {unit}; write it like "1 {unit}"')
+        try:
+            value = self._per_volt(bare.value) if unit == "Ohm" else None
+            value = parse_quantity(bare.value, unit) if value is None else value
+        except ValueError as error:
+            return self._no(bare, key, str(error))
+        return self._keep(value, bare, key, why)
+
+    def _per_volt(self, text: str) -> float | None:
+        number, given = split_quantity(text)
+        if given.dimension != ("Ohm", "V"):
+            return None
+        if self.u_max is None:
+            raise ValueError(f"{text!r} needs pack.max_working_voltage; state that, or give it in Ohm")
+        return float(number * given.factor) * self.u_max
+
+    def count(self, node: Node, key: str, least: int = 0, why: str = "") -> int | None:
+        """A whole number."""
+        bare, why = self._bare(node, key, why)
+        if bare is None:
+            return None
+        if isinstance(bare.value, bool) or not isinstance(bare.value, int) or not least <= bare.value <= 10**9:
+            what = f"{_shown(bare.value)} is no count; write a whole number from {least} on, without unit"
+            return self._no(bare, key, what)
+        return self._keep(bare.value, bare, key, why)
+
+    def text(self, node: Node, key: str) -> str | None:
+        """A text that is not empty."""
+        bare, why = self._bare(node, key, "")
+        if bare is None:
+            return None
+        if not isinstance(bare.value, str) or not bare.value.strip() or len(bare.value) > TEXT_MAX:
+            return self._no(bare, key, f'{_shown(bare.value)} is no text; write it in quotes, like "…"')
+        return self._keep(bare.value, bare, key, why)
+
+    def day(self, node: Node, key: str) -> date | None:
+        """A date."""
+        bare, why = self._bare(node, key, "")
+        if bare is None:
+            return None
+        if not isinstance(bare.value, date) or isinstance(bare.value, datetime):
+            return self._no(bare, key, f"{_shown(bare.value)} is no date; write it like 2025-01-01, without quotes")
+        return self._keep(bare.value, bare, key, why)
+
+    def pattern(self, node: Node, key: str, groups: Iterable[str]) -> str | None:
+        """A regular expression with these named groups."""
+        text = self.text(node, key)
+        if text is None:
+            return None
+        try:
+            named = re.compile(text).groupindex
+        except (re.error, OverflowError, RecursionError) as error:
+            return self._no(node, key, f"not a regular expression: {error}; correct it")
+        for name in groups:
+            if name not in named:
+                return self._no(node, key, f"no group {name!r}; write (?P<{name}>…) around it")
+        return text
+
+    def _bare(self, node: Node, key: str, why: str) -> tuple[Node | None, str]:
+        """The node without its `{ value, why }` wrapping, and the reason given there or else `why`."""
+        if not isinstance(node.value, dict):
+            return node, why
+        entries = self.table(node, key, ("value", "why"), node)
+        if "value" not in entries:
+            self.missing(node, f"{key}.value", "value = …")
+            return None, why
+        if "why" in entries:
+            why = self.reason(entries["why"], f"{key}.why") or why
+        return entries["value"], why
+
+    def reason(self, node: Node, key: str) -> str | None:
+        """The text of a `why`."""
+        if isinstance(node.value, str) and 0 < len(node.value.strip()) <= TEXT_MAX:
+            return node.value
+        return self._no(node, key, 'not a reason; write why = "…": the law, the drawing, or "estimate: …"')
+
+    def _keep(self, value: Any, node: Node, key: str, why: str) -> Any:
+        self.origins[key] = Origin(node.file, node.line, str(node.value), why)
+        return value
+
+    def _no(self, node: Node, key: str, what: str) -> None:
+        self.findings.add(node, key, what)
+
+
+def _shown(value: Any) -> str:
+    """A value as a person would recognise it, short."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value}, not a finite number,"
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "a table"
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 40 else text[:39] + "…"

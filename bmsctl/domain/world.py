@@ -1,0 +1,85 @@
+"""What a world gives: a site (links, clock, key) inside a running loop, and the running of it.
+
+Worlds are found by the entry point group `bmsctl.worlds`. No other code knows which world it is in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from bmsctl.domain.limits import Measurement
+from bmsctl.domain.links import CanLink, Clock, SerialLink
+from bmsctl.domain.ports import Scanner
+from bmsctl.domain.verdict import Verdict
+
+T = TypeVar("T")
+
+
+class StationWatch(Protocol):
+    """Who looks on: a screen, a progress bar, an invariant monitor. Never influences the run."""
+
+    def step_started(self, step: str, index: int, total: int) -> None:
+        """A step begins."""
+        ...
+
+    def measured(self, step: str, measurement: Measurement) -> None:
+        """A value has been judged (not yet durable)."""
+        ...
+
+    def step_finished(self, step: str, verdict: Verdict, reason: str) -> None:
+        """A step has its verdict (not yet durable)."""
+        ...
+
+    def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
+        """The run's verdict becomes visible to people: only after its record is durable."""
+        ...
+
+
+class Site(Protocol):
+    """A station's surroundings, valid inside one running loop."""
+
+    clock: Clock
+    scanner: Scanner
+    watch: StationWatch | None
+
+    def can(self, device: str) -> CanLink:
+        """The CAN bus the device is on."""
+        ...
+
+    def serial(self, device: str) -> SerialLink:
+        """The serial line the device is on."""
+        ...
+
+    def seed_key(self, seed: bytes) -> bytes:
+        """The BMS's security-access key for a seed."""
+        ...
+
+    def record_id(self, *parts: str) -> str:
+        """A new record's id (UUID); `parts` name it within the site."""
+        ...
+
+    def run_token(self, attempt: int) -> int:
+        """A 16-bit dead-man token not used before."""
+        ...
+
+    def on_interrupt(self, callback: Callable[[str], None]) -> None:
+        """Call `callback(signal_name)` on the loop at SIGINT or SIGTERM."""
+        ...
+
+
+class World(Protocol):
+    """One of hardware, hil, sim."""
+
+    name: str
+    simulated: bool
+    interrupted: bool
+    """Whether a SIGINT or SIGTERM came during `run`."""
+
+    def findings(self) -> list[str]:
+        """What an observer that shares no code with the station found wrong; nothing where none looks on."""
+        ...
+
+    def run(self, main: Callable[[Site], Awaitable[T]]) -> T:
+        """Run `main` with this world's site on this world's loop, to its end."""
+        ...

@@ -1,0 +1,1 @@
+"""How devices are spoken to: one device a file, each implementing a port over a link."""

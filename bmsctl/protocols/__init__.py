@@ -1,0 +1,1 @@
+"""Telegram formats: pure codecs from bytes to values and back, one format a file."""

@@ -1,0 +1,208 @@
+"""One attempt of one pack: the steps in order, each measured, judged and logged; then the record.
+
+Implements `sequencer.Job`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bmsctl.domain.events import AttemptClosed, Measured, Noted, StepFinished, StepSkipped, StepStarted
+from bmsctl.domain.journal import RunLog
+from bmsctl.domain.lease import Lease, LeaseBook
+from bmsctl.domain.limits import judge
+from bmsctl.domain.pack import PackSpec
+from bmsctl.domain.recipe import StepRecipe
+from bmsctl.domain.steps import Gate, gate_of
+from bmsctl.domain.verdict import Verdict, fold_run, fold_step
+from bmsctl.domain.world import StationWatch
+from bmsctl.errors import DeviceError, Refused, StepInvalid
+from bmsctl.stations.devices import LEASED, Devices
+from bmsctl.stations.safe import SafeReport
+from bmsctl.stations.scope import RunScope
+from bmsctl.stations.sequencer import RunEnd
+from bmsctl.stations.step import RunFacts, Step, StepContext
+
+LEASE_FRESH_S = 1.0
+BMS_SILENT_S = 0.3
+SAFE_STEP = "make_safe"
+
+
+class Run:
+    """One attempt."""
+
+    def __init__(
+        self,
+        *,
+        steps: Sequence[Step],
+        recipe: Sequence[StepRecipe],
+        pack: PackSpec,
+        label: str,
+        token: int,
+        record_id: str,
+        devices: Devices,
+        leases: LeaseBook,
+        log: RunLog,
+        watch: StationWatch | None,
+        now: Callable[[], float],
+        utc_text: Callable[[], str],
+    ) -> None:
+        self._steps = {step.name: step for step in steps}
+        self._recipe = recipe
+        self._pack = pack
+        self._token = token
+        self._record_id = record_id
+        self._devices = devices
+        self._book = leases
+        self._log = log
+        self._watch = watch
+        self._now = now
+        self._utc_text = utc_text
+        self._started_s = now()
+        self._leases: Mapping[str, Lease] = {}
+        self._facts = RunFacts(label)
+        self._verdicts: dict[str, Verdict] = {}
+        self._open: tuple[str, float] | None = None
+        self._blocked: dict[Gate, str] = {}
+
+    async def prepare(self, scope: RunScope) -> None:
+        """Take every device's lease and see that the safety chain is closed.
+
+        Raises:
+            Refused: guard open, e-stop pressed or PLC tripped; nothing has moved.
+        """
+        self._leases = {device: self._book.grant(device, LEASE_FRESH_S) for device in LEASED}
+        status = self._devices.plc.status()
+        if status is None:
+            raise Refused("plc: no status yet; check its supply and the CAN cable")
+        if status.tripped or not (status.guard_closed and status.estop_released):
+            raise Refused("plc: the safety chain is open; close the guard, release the e-stop, reset the PLC")
+        await self._log.commit()
+
+    async def execute(self, scope: RunScope) -> None:
+        """Every step but make_safe, which belongs to the owner."""
+        recipes = [recipe for recipe in self._recipe if recipe.run != SAFE_STEP]
+        for index, recipe in enumerate(recipes):
+            await scope.boundary()
+            blocked = self._blocked_by(recipe)
+            if blocked is not None:
+                self._log.append(StepSkipped(recipe.run, blocked))
+                continue
+            if self._watch is not None:
+                self._watch.step_started(recipe.run, index, len(self._recipe))
+            await self._execute_step(recipe, scope)
+
+    def _blocked_by(self, recipe: StepRecipe) -> str | None:
+        if Gate.RUN in self._blocked:
+            return self._blocked[Gate.RUN]
+        gates = gate_of(recipe.run).needs
+        return next((self._blocked[gate] for gate in gates if gate in self._blocked), None)
+
+    async def _execute_step(self, recipe: StepRecipe, scope: RunScope) -> None:
+        step = self._steps[recipe.run]
+        started_s = self._now()
+        self._open = (recipe.run, started_s)
+        self._log.append(StepStarted(recipe.run, started_s - self._started_s))
+        await self._log.commit()
+        context = StepContext(
+            self._devices, self._leases, recipe, self._pack, self._facts, self._log, self._watch, self._now
+        )
+        leases = [self._leases[device] for device in step.devices]
+        scope.begin_step(recipe.run, recipe.max_s, leases, self._bms_silent if step.high_voltage else None)
+        reason = await self._measure(step, context)
+        scope.end_step()
+        self._finish(context, reason)
+
+    async def _measure(self, step: Step, context: StepContext) -> str | None:
+        """Run the step; why it could not measure, or None."""
+        try:
+            if step.high_voltage:
+                await self._devices.plc.permit(self._leases["plc"], self._token)
+            await step.run(context)
+        except (DeviceError, StepInvalid) as error:
+            return str(error)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, AssertionError) as error:
+            self._log.append(Noted("internal_error", traceback.format_exc()))
+            return f"internal error in step {step.name}: {type(error).__name__}: {error}; report this record"
+        return None
+
+    def _finish(self, context: StepContext, error: str | None) -> None:
+        """Judge the step: what could not be measured is INVALID; a valid FAIL stands all the same."""
+        name = context.recipe.run
+        why = error or "the step ended before it was measured"
+        for missing in context.missing():
+            limit = context.recipe.limits[missing]
+            measurement = judge(missing, None, limit, missing_because=why)
+            context.measurements[missing] = measurement
+            self._log.append(Measured.of(name, measurement, limit))
+        verdicts = [measurement.verdict for measurement in context.measurements.values()]
+        verdict = fold_step([*verdicts, Verdict.INVALID] if error else verdicts)
+        self._close_step(name, verdict, _reason(context, verdict, error))
+        if verdict is not Verdict.PASS:
+            for gate in gate_of(name).blocks:
+                self._blocked.setdefault(gate, f"not run after {verdict} of {name}")
+
+    def _close_step(self, name: str, verdict: Verdict, reason: str) -> None:
+        assert self._open is not None
+        started_s = self._open[1]
+        self._open = None
+        self._verdicts[name] = verdict
+        self._log.append(StepFinished(name, verdict, reason, started_s - self._started_s, self._now() - started_s))
+        if self._watch is not None:
+            self._watch.step_finished(name, verdict, reason)
+
+    def _bms_silent(self) -> str | None:
+        heard_s = self._devices.bms.last_frame_s()
+        if heard_s is not None and self._now() - heard_s <= BMS_SILENT_S:
+            return None
+        return "bms: silent while high voltage is permitted; check the pack's signal connector"
+
+    async def close(self, end: RunEnd, safe: SafeReport) -> Any:
+        """Log how the run ended and what make_safe proved, commit, show; the record."""
+        if self._open is not None:
+            self._close_step(self._open[0], end.verdict or Verdict.INVALID, end.reason)
+        done = set(self._verdicts)
+        for recipe in self._recipe:
+            if recipe.run == SAFE_STEP:
+                self._log_safe(recipe, safe)
+            elif recipe.run not in done and Gate.RUN not in self._blocked and end.verdict is not None:
+                self._log.append(StepSkipped(recipe.run, f"not run: {end.reason}"))
+        verdict = self._verdict(end)
+        reason = end.reason or self._first_reason()
+        disposition = "release" if verdict is Verdict.PASS else "hold"
+        closed = AttemptClosed(verdict, reason, disposition, self._utc_text(), crash=False)
+        record = await self._log.close(closed)
+        if self._watch is not None:
+            self._watch.verdict_shown(self._record_id, verdict, record["events"]["head_sha256"])
+        return record
+
+    def _verdict(self, end: RunEnd) -> Verdict:
+        steps = [(recipe.mandatory, self._verdicts.get(recipe.run)) for recipe in self._recipe]
+        return fold_run(steps, aborted=end.verdict is Verdict.ABORTED)
+
+    def _first_reason(self) -> str:
+        return next((f"{name}: {verdict}" for name, verdict in self._verdicts.items() if verdict != Verdict.PASS), "")
+
+    def _log_safe(self, recipe: StepRecipe, safe: SafeReport) -> None:
+        now_s = self._now()
+        self._open = (recipe.run, now_s)
+        self._log.append(StepStarted(recipe.run, now_s - self._started_s))
+        context = StepContext(
+            self._devices, self._leases, recipe, self._pack, self._facts, self._log, self._watch, self._now
+        )
+        for name, reading in safe.readings.items():
+            context.measure(name, reading)
+        error = "; ".join(safe.failures) or None
+        self._finish(context, error)
+
+
+def _reason(context: StepContext, verdict: Verdict, error: str | None) -> str:
+    """The step's reason: what failed if the pack failed, else what kept it from being measured."""
+    if verdict is Verdict.PASS:
+        return ""
+    bad = [m for m in context.measurements.values() if m.verdict is verdict]
+    if verdict is Verdict.FAIL or not error:
+        return "; ".join(f"{m.name}: {m.reason}" for m in bad)
+    return error

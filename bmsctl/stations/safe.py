@@ -1,0 +1,122 @@
+"""The safety action: bring the station below 60 V and prove it, whatever state it is in.
+
+Belongs to the owner task, runs on every way out of a run and at start-up. Every device has a deadline and
+every failure is a result, so one dead device never keeps the others from being made safe. De-energising
+waits for nothing: no journal, no lease of the run, no run task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from bmsctl.domain.lease import LeaseBook
+from bmsctl.domain.limits import Reading
+from bmsctl.domain.ports import Route
+from bmsctl.domain.units import Second
+from bmsctl.errors import DeviceError
+from bmsctl.stations.devices import Devices
+
+T = TypeVar("T")
+
+RELAYS_DEADLINE_S = 0.3
+DISCHARGE_DEADLINE_S = 4.5
+PROOF_DEADLINE_S = 0.6
+STATUS_PERIOD_S = 0.02
+PROOF_SAMPLES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SafeReport:
+    """What make_safe saw.
+
+    `voltage_free`: the PLC's own two-channel proof. `readings` are the values of step `make_safe`; a device
+    that did not answer is missing there and named in `failures`.
+    """
+
+    voltage_free: bool
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
+
+
+class MakeSafe:
+    """Makes one station safe."""
+
+    def __init__(self, devices: Devices, leases: LeaseBook, now: Callable[[], float]) -> None:
+        self._devices = devices
+        self._leases = leases
+        self._now = now
+
+    def ask_off(self) -> None:
+        """The synchronous part: no permissive, contactors asked to open. Never waits, never raises."""
+        self._devices.plc.drop_permit()
+        self._devices.bms.open_relays()
+        self._devices.digitizer.stop()
+
+    async def run(self) -> SafeReport:
+        """Contactors, station routes, discharge, two proofs, pack supply off.
+
+        `ask_off` has been called; all leases of the run are revoked.
+        """
+        started_s = self._now()
+        failures: list[str] = []
+        await self._child("bms", self._relays_open(), RELAYS_DEADLINE_S, failures)
+        free = await self._child("plc", self._voltage_free(), DISCHARGE_DEADLINE_S, failures)
+        time_to_safe_s = self._now() - started_s
+        readings: dict[str, Reading] = {}
+        if free:
+            readings["time_to_safe"] = Reading(time_to_safe_s, "s", 0.05)
+        for proof in await asyncio.gather(
+            self._child("plc", self._plc_proof(), PROOF_DEADLINE_S, failures),
+            self._child("digitizer", self._digitizer_proof(), PROOF_DEADLINE_S, failures),
+        ):
+            readings.update(proof or {})
+        self._devices.matrix.open_all()
+        self._devices.plc.supply_off()
+        return SafeReport(bool(free), readings, tuple(failures))
+
+    async def _child(
+        self, device: str, work: Coroutine[Any, Any, T], deadline_s: float, failures: list[str]
+    ) -> T | None:
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await work
+        except TimeoutError as error:
+            failures.append(str(error) or f"{device}: not done within {deadline_s:g} s")
+        except DeviceError as error:
+            failures.append(str(error))
+        return None
+
+    async def _relays_open(self) -> bool:
+        relays = self._devices.bms.relays()
+        while relays is not None and any(relays.values()):
+            await asyncio.sleep(STATUS_PERIOD_S)
+            relays = self._devices.bms.relays()
+        return True
+
+    async def _voltage_free(self) -> bool:
+        while True:
+            status = self._devices.plc.status()
+            if (
+                status is not None
+                and status.voltage_free
+                and status.discharging
+                and self._now() - status.t_s < 5 * STATUS_PERIOD_S
+            ):
+                return True
+            await asyncio.sleep(STATUS_PERIOD_S)
+
+    async def _plc_proof(self) -> dict[str, Reading]:
+        volts = await self._devices.plc.voltages(Second(PROOF_DEADLINE_S))
+        return {
+            "u_pn_plc": Reading(volts.u_pn, "V", 1.0),
+            "u_p_pe": Reading(volts.u_p_pe, "V", 1.0),
+            "u_n_pe": Reading(volts.u_n_pe, "V", 1.0),
+        }
+
+    async def _digitizer_proof(self) -> dict[str, Reading]:
+        await self._devices.matrix.connect(self._leases.grant("matrix", 1.0), {Route.DIGITIZER})
+        reading = await self._devices.digitizer.mean(self._leases.grant("digitizer", 1.0), PROOF_SAMPLES)
+        return {"u_pn_digitizer": Reading(reading.v_pos - reading.v_neg, "V", 1.0)}

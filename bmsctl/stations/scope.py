@@ -1,0 +1,62 @@
+"""What the owner watches of a run: the step's budget, the devices' freshness, and the boundary between steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from bmsctl.domain.lease import Lease
+from bmsctl.stations.mailbox import Message, StepBoundary
+
+
+class RunScope:
+    """Shared by the owner and one run; a run that outlives its scope shares nothing with the next."""
+
+    def __init__(self, post: Callable[[Message], None], now: Callable[[], float]) -> None:
+        self._post = post
+        self._now = now
+        self._step = ""
+        self._deadline_s = float("inf")
+        self._leases: Sequence[Lease] = ()
+        self._alive: Callable[[], str | None] | None = None
+        self.holding = False
+        self.waiting: asyncio.Future[None] | None = None
+        self.ended = False
+
+    def begin_step(
+        self, step: str, max_s: float, leases: Sequence[Lease], alive: Callable[[], str | None] | None = None
+    ) -> None:
+        """A step starts: it may take `max_s`, some device of `leases` must keep speaking, and `alive`, asked
+        at every challenge, must not name a device that fell silent."""
+        for lease in leases:
+            lease.touch()
+        self._step, self._leases, self._alive = step, leases, alive
+        self._deadline_s = self._now() + max_s
+
+    def end_step(self) -> None:
+        """No step runs: nothing to watch."""
+        self._deadline_s = float("inf")
+        self._leases = ()
+        self._alive = None
+
+    def breach(self) -> str | None:
+        """Why the PLC must not be answered now; None if all is well."""
+        if self._now() > self._deadline_s:
+            return f"{self._step}: over its time budget"
+        if self._leases and not any(lease.fresh for lease in self._leases):
+            return f"{self._step}: no device has answered and no wait was declared"
+        return self._alive() if self._alive is not None else None
+
+    async def boundary(self) -> None:
+        """Between two steps: wait while the station is held; raises Refused if the run is to stop here."""
+        if self.holding:
+            go = asyncio.get_running_loop().create_future()
+            self._post(StepBoundary(go))
+            await go
+
+    def release(self) -> None:
+        """Let a held run go on."""
+        self.holding = False
+        if self.waiting is not None and not self.waiting.done():
+            self.waiting.set_result(None)
+        self.waiting = None

@@ -1,0 +1,323 @@
+"""The owner task of a station.
+
+It awaits nothing but its mailbox, alone fires the PackML table, owns the leases and the safety action, and
+answers the PLC's challenge itself: only while the running step is inside its budget and its devices speak.
+Hung code therefore falls silent and the PLC removes energy without us. Everything it does is synchronous;
+whatever takes time is a child task that reports back through the mailbox.
+
+Abort is synchronous: revoke the leases, drop the permit, cancel the run, start make_safe. It never waits
+for the run: cancellation is a courtesy, the revoked lease is the fence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bmsctl.domain.lease import LeaseBook
+from bmsctl.domain.packml import Event, State
+from bmsctl.domain.ports import Challenge, Plc, PlcStatus, TripCause
+from bmsctl.domain.verdict import Verdict
+from bmsctl.errors import Refused
+from bmsctl.stations.life import Life
+from bmsctl.stations.mailbox import Abort, Command, Mailbox, Message, Prepared, StepBoundary, TaskDone, Tripped
+from bmsctl.stations.safe import MakeSafe, SafeReport
+from bmsctl.stations.scope import RunScope
+
+PLC_SILENT_S = 0.3
+STALL_S = 0.3
+SAFE_ATTEMPTS_MAX = 10
+
+_RUNNING = frozenset({State.STARTING, State.EXECUTE, State.HOLDING, State.HELD, State.UNHOLDING})
+
+_TRIP_REASONS = {
+    TripCause.ESTOP: ("the emergency stop was pressed", Verdict.ABORTED),
+    TripCause.GUARD: ("the guard was opened", Verdict.ABORTED),
+    TripCause.WATCHDOG: ("the safety PLC missed the sequencer's answers and removed energy", Verdict.INVALID),
+    TripCause.SAFE_STOP_TIMEOUT: ("the safety PLC removed energy after a safe stop", Verdict.INVALID),
+    TripCause.NONE: ("the safety PLC withdrew the permissive", Verdict.INVALID),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended: `verdict` None if it ran to its end, else what ended it."""
+
+    verdict: Verdict | None
+    reason: str
+
+
+class Job(Protocol):
+    """One run as the owner sees it."""
+
+    async def prepare(self, scope: RunScope) -> None:
+        """PackML Starting: leases, station ready."""
+        ...
+
+    async def execute(self, scope: RunScope) -> None:
+        """PackML Execute: the steps."""
+        ...
+
+    async def close(self, end: RunEnd, safe: SafeReport) -> Any:
+        """Judge, make the record durable, show the verdict; the result of the run."""
+        ...
+
+
+class Sequencer:
+    """Runs jobs on one station, one at a time."""
+
+    def __init__(self, plc: Plc, leases: LeaseBook, make_safe: MakeSafe, now: Callable[[], float]) -> None:
+        self._plc = plc
+        self._leases = leases
+        self._make_safe = make_safe
+        self._now = now
+        self._mailbox = Mailbox()
+        self._life = Life()
+        self._job: Job | None = None
+        self._scope = RunScope(self._mailbox.post, now)
+        self._end: RunEnd | None = None
+        self._outcome: asyncio.Future[Any] | None = None
+        self._run_task: asyncio.Task[None] | None = None
+        self._safe_task: asyncio.Task[SafeReport] | None = None
+        self._safe_attempts = 0
+        self._close_task: asyncio.Task[Any] | None = None
+        self._last_challenge_s: float | None = None
+
+    @property
+    def state(self) -> State:
+        """PackML state."""
+        return self._life.state
+
+    async def own(self) -> None:
+        """The owner task. Never ends by itself."""
+        self._plc.listen(self._mailbox.post, self._on_status)
+        self._watch_plc()
+        while True:
+            self._handle(await self._mailbox.get())
+
+    async def command(self, event: Event) -> None:
+        """Reset, hold, unhold, stop or clear; returns when taken.
+
+        Raises:
+            Refused: not possible in this state.
+        """
+        reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._mailbox.post(Command(event, reply))
+        await reply
+
+    async def start(self, job: Job) -> asyncio.Future[Any]:
+        """Start a job; the future holds what `Job.close` returns, or the exception that prevented it.
+
+        Raises:
+            Refused: the station is not idle.
+        """
+        reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._mailbox.post(Command(Event.START, reply, job, outcome))
+        await reply
+        return outcome
+
+    def abort(self, reason: str, verdict: Verdict = Verdict.ABORTED) -> None:
+        """End whatever runs and make safe. Any number of times, from any callback on the loop."""
+        self._mailbox.post(Abort(reason, verdict))
+
+    async def idle_after(self, *states: State) -> None:
+        """Return when the station is in one of `states`."""
+        while self._life.state not in states:
+            await asyncio.sleep(0.01)
+
+    def _on_status(self, status: PlcStatus) -> None:
+        if status.tripped or not (status.guard_closed and status.estop_released):
+            self._mailbox.post(Tripped(status))
+
+    def _watch_plc(self) -> None:
+        """Abort when the PLC falls silent; one lazy timer, re-armed for what is left."""
+        heard_s = self._last_challenge_s if self._last_challenge_s is not None else self._now()
+        silent_s = self._now() - heard_s
+        if silent_s >= PLC_SILENT_S:
+            if self._life.state in _RUNNING:
+                self.abort(f"plc: silent for {silent_s:.1f} s; check its supply and the CAN cable", Verdict.INVALID)
+            silent_s = 0.0
+        asyncio.get_running_loop().call_later(PLC_SILENT_S - silent_s + 0.001, self._watch_plc)
+
+    def _handle(self, message: Message) -> None:
+        if isinstance(message, Challenge):
+            self._on_challenge(message)
+        elif isinstance(message, Abort):
+            self._on_abort(message)
+        elif isinstance(message, Tripped):
+            self._on_trip(message.status)
+        elif isinstance(message, TaskDone):
+            self._on_task_done(message.task)
+        elif isinstance(message, Prepared):
+            if message.scope is self._scope and self._life.state is State.STARTING:
+                self._life.fire(Event.STATE_COMPLETE)
+        elif isinstance(message, StepBoundary):
+            self._on_boundary(message)
+        else:
+            self._on_command(message)
+
+    def _on_challenge(self, challenge: Challenge) -> None:
+        last_s, self._last_challenge_s = self._last_challenge_s, challenge.t_s
+        if self._life.state in _RUNNING:
+            breach = self._scope.breach()
+            if breach is None and last_s is not None and challenge.t_s - last_s > STALL_S:
+                breach = f"the station computer stalled for {challenge.t_s - last_s:.2f} s"
+            if breach is not None:
+                self._on_abort(Abort(breach, Verdict.INVALID))
+                return
+        self._plc.answer(challenge)
+
+    def _on_trip(self, status: PlcStatus) -> None:
+        if self._life.state not in _RUNNING and self._life.state is not State.COMPLETING:
+            return
+        cause = status.cause
+        if cause is TripCause.NONE and not status.estop_released:
+            cause = TripCause.ESTOP
+        elif cause is TripCause.NONE and not status.guard_closed:
+            cause = TripCause.GUARD
+        self._on_abort(Abort(*_TRIP_REASONS[cause]))
+
+    def _on_abort(self, abort: Abort) -> None:
+        if self._life.state in (State.ABORTING, State.ABORTED) or self._close_task is not None:
+            return
+        self._end = RunEnd(abort.verdict, abort.reason)
+        self._life.fire(Event.ABORT)
+        if self._safe_task is None:
+            self._begin_safe()
+
+    def _begin_safe(self) -> None:
+        self._leases.revoke_all()
+        self._make_safe.ask_off()
+        if self._run_task is not None:
+            self._run_task.cancel()
+        self._safe_attempts = 0
+        self._safe_task = self._child(self._make_safe.run())
+
+    def _on_task_done(self, task: asyncio.Task[Any]) -> None:
+        if task is self._run_task:
+            self._on_run_done(task)
+        elif task is self._safe_task:
+            self._on_safe_done(task)
+        elif task is self._close_task:
+            self._on_close_done(task)
+
+    def _on_run_done(self, task: asyncio.Task[None]) -> None:
+        self._run_task = None
+        if task.cancelled():
+            error: BaseException | None = None
+        else:
+            error = task.exception()
+        if self._life.state in _RUNNING:
+            reason = "" if error is None else f"{type(error).__name__}: {error}"
+            if task.cancelled():
+                reason = "the run was cancelled"
+            self._end = RunEnd(Verdict.INVALID if reason else None, reason)
+            self._life.fire(Event.RUN_DONE)
+            self._begin_safe()
+        elif self._life.state is State.STOPPING and self._safe_task is None:
+            self._begin_safe()
+
+    def _on_safe_done(self, task: asyncio.Task[SafeReport]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            self._safe_attempts += 1
+            if self._safe_attempts < SAFE_ATTEMPTS_MAX:
+                self._leases.revoke_all()
+                self._make_safe.ask_off()
+                self._safe_task = self._child(self._make_safe.run())
+                return
+            report = SafeReport(False, failures=("make_safe: could not be completed; call the electrician",))
+        else:
+            report = task.result()
+        self._safe_task = None
+        self._leases.revoke_all()
+        self._scope.ended = True
+        if self._job is not None and self._end is not None:
+            self._close_task = self._child(self._job.close(self._end, report))
+        else:
+            self._end_acting_state(report.voltage_free)
+
+    def _on_close_done(self, task: asyncio.Task[Any]) -> None:
+        self._close_task = None
+        outcome, self._job, self._outcome = self._outcome, None, None
+        self._end_acting_state(voltage_free=True)
+        if outcome is None or outcome.done():
+            return
+        error = task.exception() if not task.cancelled() else Refused("the record was not closed")
+        if error is None:
+            outcome.set_result(task.result())
+        else:
+            outcome.set_exception(error)
+
+    def _end_acting_state(self, voltage_free: bool) -> None:
+        """Leave Resetting, Completing, Stopping, Aborting or Clearing; unproved, a reset ends in Aborted."""
+        if self._life.state is State.RESETTING and not voltage_free:
+            self._life.fire(Event.ABORT)
+        self._life.fire(Event.STATE_COMPLETE)
+
+    def _on_boundary(self, boundary: StepBoundary) -> None:
+        if self._life.state is State.HOLDING:
+            self._life.fire(Event.STATE_COMPLETE)
+            self._scope.waiting = boundary.go
+        elif self._life.state is State.STOPPING:
+            boundary.go.set_exception(Refused("the run was stopped"))
+        else:
+            boundary.go.set_result(None)
+
+    def _on_command(self, command: Command) -> None:
+        refusal = self._refusal(command)
+        if refusal is not None:
+            if not command.reply.done():
+                command.reply.set_exception(Refused(refusal))
+            return
+        self._life.fire(command.event)
+        if command.event in (Event.RESET, Event.CLEAR):
+            self._end = None
+            self._begin_safe()
+        elif command.event is Event.START:
+            self._begin_run(command)
+        elif command.event is Event.HOLD:
+            self._scope.holding = True
+        elif command.event is Event.UNHOLD:
+            self._life.fire(Event.STATE_COMPLETE)
+            self._scope.release()
+        elif command.event is Event.STOP:
+            self._begin_stop()
+        if not command.reply.done():
+            command.reply.set_result(None)
+
+    def _refusal(self, command: Command) -> str | None:
+        if not self._life.may(command.event):
+            return f"{command.event} is not possible while the station is {self._life.state}"
+        if command.event is Event.RESET and self._run_task is not None:
+            return "the previous run has not ended yet; restart the station if it does not"
+        return None
+
+    def _begin_run(self, command: Command) -> None:
+        assert command.job is not None
+        self._job, self._outcome = command.job, command.outcome
+        self._end = None
+        self._scope = RunScope(self._mailbox.post, self._now)
+        self._run_task = self._child(self._run(command.job, self._scope))
+
+    def _begin_stop(self) -> None:
+        if self._job is not None and self._end is None:
+            self._end = RunEnd(Verdict.ABORTED, "stopped by the operator")
+        self._scope.holding = True
+        if self._scope.waiting is not None:
+            self._scope.waiting.set_exception(Refused("the run was stopped"))
+            self._scope.waiting = None
+        elif self._run_task is None and self._safe_task is None and self._close_task is None:
+            self._begin_safe()
+
+    async def _run(self, job: Job, scope: RunScope) -> None:
+        await job.prepare(scope)
+        self._mailbox.post(Prepared(scope))
+        await job.execute(scope)
+
+    def _child(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(lambda done: self._mailbox.post(TaskDone(done)))
+        return task

@@ -1,0 +1,80 @@
+"""What a step is, and what it may use.
+
+A step is a name and one coroutine that measures; its limits and parameters come from the recipe, its
+devices by their ports. It judges nothing itself: `StepContext.measure` does, and logs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from bmsctl.domain.events import Measured
+from bmsctl.domain.journal import RunLog
+from bmsctl.domain.lease import Lease
+from bmsctl.domain.limits import Measurement, Reading, judge
+from bmsctl.domain.pack import PackSpec
+from bmsctl.domain.ports import F64
+from bmsctl.domain.recipe import StepRecipe
+from bmsctl.domain.verdict import Verdict
+from bmsctl.domain.world import StationWatch
+from bmsctl.stations.devices import Devices
+
+
+@dataclass
+class RunFacts:
+    """What one step of a run leaves for later ones."""
+
+    label: str
+    contactors_opened_s: float | None = None
+    pack_voltage_v: float | None = None
+
+
+@dataclass
+class StepContext:
+    """One step's view of the station."""
+
+    devices: Devices
+    leases: Mapping[str, Lease]
+    recipe: StepRecipe
+    pack: PackSpec
+    facts: RunFacts
+    log: RunLog
+    watch: StationWatch | None
+    now: Callable[[], float]
+    measurements: dict[str, Measurement] = field(default_factory=dict)
+
+    def measure(self, name: str, reading: Reading) -> Verdict:
+        """Judge a reading against the recipe's limit of that name, log it, and return its verdict."""
+        measurement = judge(name, reading, self.recipe.limits[name])
+        self.measurements[name] = measurement
+        self.log.append(Measured.of(self.recipe.run, measurement, self.recipe.limits[name]))
+        if self.watch is not None:
+            self.watch.measured(self.recipe.run, measurement)
+        return measurement.verdict
+
+    def missing(self) -> list[str]:
+        """Measurements the recipe asks for and the step has not made."""
+        return [name for name in self.recipe.limits if name not in self.measurements]
+
+    def trace(self, name: str, unit: str, sample_rate_hz: float | None, data: F64) -> None:
+        """Log a trace, (n,) in `unit`."""
+        self.log.add_trace(self.recipe.run, name, unit, sample_rate_hz, data)
+
+    async def dwell(self, duration_s: float) -> None:
+        """Wait on purpose: no device need speak meanwhile."""
+        for lease in self.leases.values():
+            lease.quiet_for(duration_s)
+        await asyncio.sleep(duration_s)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a station. `devices`: whose progress the owner watches; `high_voltage`: whether it asks for
+    the permissive, and the BMS must be heard all along."""
+
+    name: str
+    run: Callable[[StepContext], Awaitable[None]]
+    devices: tuple[str, ...]
+    high_voltage: bool = False

@@ -1,0 +1,1 @@
+"""Where records live: an append-only, hash-chained journal in SQLite, one writer, any number of readers."""

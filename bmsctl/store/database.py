@@ -1,0 +1,125 @@
+"""The SQLite file of a store: created, checked, opened to write or to read."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from bmsctl.errors import StoreError, StoreTooNew
+from bmsctl.store.ddl import DDL, REVISIONS
+
+FILE = "store.db"
+
+
+def open_to_write(folder: Path) -> sqlite3.Connection:
+    """Open the store's database, made or migrated as needed; every commit is durable on return.
+
+    Raises:
+        StoreError, StoreTooNew: not a store, or newer than this program; nothing was changed.
+        sqlite3.Error, OSError: the file cannot be used.
+    """
+    path = folder / FILE
+    connection = _connect(path)
+    try:
+        revision = revision_of(connection)
+        if revision not in (None, REVISIONS[-1]):
+            connection.close()
+            _migrate(path)
+            connection = _connect(path)
+        # WAL with FULL: a commit is in the log, flushed, before it is acknowledged.
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+            raise StoreError(f"{path}: the file system cannot keep a write-ahead log; use a local disk")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if revision is None:
+            _create(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def revision_of(connection: sqlite3.Connection) -> str | None:
+    """The schema's revision; None for an empty database.
+
+    Raises:
+        StoreError: not a store of bmsctl.
+        StoreTooNew: a revision this program does not know.
+    """
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema")]
+    if not names:
+        return None
+    if "alembic_version" not in names or "event" not in names:
+        raise StoreError("the database is not a store of bmsctl; name another folder with --store")
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    revision = row[0] if row else None
+    if revision not in REVISIONS:
+        raise StoreTooNew(f"the store has schema {revision}, this bmsctl knows up to {REVISIONS[-1]}; update bmsctl")
+    return str(revision)
+
+
+@contextmanager
+def open_to_read(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Open the database beside any writer, creating and changing nothing.
+
+    Raises:
+        StoreError: there is none.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise StoreError(f"{folder}: there is no store; name its folder with --store or BMSCTL_STORE")
+    log, index = (path.with_name(FILE + suffix) for suffix in ("-wal", "-shm"))
+    if not log.exists() or log.stat().st_size == 0:
+        # No log, so no writer: without `immutable` SQLite would create one.
+        with closing(_connect_uri(path, "mode=ro&immutable=1")) as connection:
+            yield connection
+    elif index.exists():
+        with closing(_connect_uri(path, "mode=ro&readonly_shm=1")) as connection:
+            yield connection
+    else:
+        # A copied store may come without the log's index; SQLite would rebuild it in place.
+        with tempfile.TemporaryDirectory(prefix="bmsctl-") as copy:
+            for file in (path, log):
+                shutil.copy(file, copy)
+            with closing(_connect_uri(Path(copy) / FILE, "mode=ro")) as connection:
+                yield connection
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn the errors of file system and SQLite into StoreError."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{what}: {error}") from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Commits may run on a worker thread, one at a time.
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+
+def _connect_uri(path: Path, options: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.resolve().as_uri()}?{options}", uri=True, isolation_level=None)
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in DDL:
+        connection.execute(statement)
+    connection.execute("COMMIT")
+
+
+def _migrate(path: Path) -> None:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from bmsctl.store.upgrade import upgrade
+
+    try:
+        upgrade(path)
+    except SQLAlchemyError as error:
+        raise StoreError(f"{path}: cannot be migrated: {error}; nothing was changed") from error

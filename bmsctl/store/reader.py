@@ -1,0 +1,58 @@
+"""Records read from a store, beside its writer or without one. Nothing is created or changed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bmsctl.domain.attempts import Attempt
+from bmsctl.domain.record import fold
+from bmsctl.errors import StoreError
+from bmsctl.store import database, rows
+
+
+class Reader:
+    """A store, open to read. Every method raises StoreError where the file cannot be read."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        """Use `open`."""
+        self._what = f"{folder}: the store cannot be read"
+        self._connection = connection
+
+    @classmethod
+    @contextmanager
+    def open(cls, folder: Path) -> Iterator[Reader]:
+        """Open the store in `folder`.
+
+        Raises:
+            StoreError, StoreTooNew: there is none, or it cannot be read.
+        """
+        with database.explained(f"{folder}: the store cannot be read"), database.open_to_read(folder) as connection:
+            database.revision_of(connection)
+            yield cls(folder, connection)
+
+    def attempts(self) -> list[Attempt]:
+        """Every attempt in the order they were opened."""
+        with database.explained(self._what):
+            return rows.attempts(self._connection)
+
+    def record(self, record_id: str) -> dict[str, Any] | None:
+        """The record with this id, None if there is none; raises StoreError if it is damaged."""
+        with database.explained(self._what):
+            stored = rows.load_run(self._connection, record_id)
+        if stored is None:
+            return None
+        try:
+            return fold(stored.events, stored.head_sha256)
+        except (ValueError, LookupError) as error:
+            raise StoreError(f"record {record_id} cannot be folded: {error}; run `bmsctl records verify`") from error
+
+    def find(self, key: str, attempt: int | None = None) -> dict[str, Any] | None:
+        """The record with this id, else the newest of the pack with this serial (of its `attempt`, if given)."""
+        with database.explained(self._what):
+            found = rows.attempts(self._connection, "record_id = ? OR pack_serial = ?", key, key)
+        wanted = [each for each in found if attempt is None or each.attempt == attempt]
+        return self.record(wanted[-1].record_id) if wanted else None

@@ -1,0 +1,61 @@
+"""What a world gives a stub: the device's side of a link. A stub's clock is the running loop's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from bmsctl.domain.links import CanFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Cyclic:
+    """A periodic frame. Transmission `n` (from 0) leaves `n * period_s` after `CanPort.start`.
+
+    `encode(n, t_s)` gives its data and must depend only on the stub's state and on `(n, t_s)`: a lazy wire
+    calls it only for transmissions that somebody looks at, possibly up to one period late. A stub whose
+    state changes calls `CanPort.settle` first, so that frames already due carry the old state.
+    """
+
+    can_id: int
+    period_s: float
+    encode: Callable[[int, float], bytes]
+    extended: bool = False
+    fd: bool = False
+
+
+class CanPort(Protocol):
+    """An ECU's connection to its bus."""
+
+    def emit(self, frame: CanFrame) -> None:
+        """Send one frame now."""
+        ...
+
+    def start(self, cyclics: Iterable[Cyclic]) -> None:
+        """Begin these periodic frames, the first transmission now."""
+        ...
+
+    def settle(self) -> None:
+        """Encode every periodic frame that is already due."""
+        ...
+
+    def stop(self) -> None:
+        """Settle, then end all periodic frames (sleep, reset, power loss)."""
+        ...
+
+    def listen(self, ids: Iterable[int], sink: Callable[[CanFrame], None]) -> None:
+        """Call `sink` for every frame from the station with one of `ids`."""
+        ...
+
+
+class SerialPort(Protocol):
+    """An instrument's connection to its serial line."""
+
+    def emit(self, data: bytes, delay_s: float = 0.0) -> None:
+        """Send bytes, the first one `delay_s` from now, in order with what was emitted before."""
+        ...
+
+    def listen(self, sink: Callable[[bytes], None]) -> None:
+        """Call `sink` for every piece of bytes from the station."""
+        ...

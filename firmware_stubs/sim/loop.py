@@ -1,0 +1,145 @@
+# A virtual loop leaves out files, sockets, signals and processes, and refuses threads.
+# mypy: disable-error-code="override, abstract"
+"""An asyncio loop on virtual time: it starts at 0 and jumps to the next timer, so nothing ever waits.
+
+Ties run in the order they were scheduled. Threads, executors and file descriptors are refused: they would
+let real time in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from typing import Any, NoReturn, TypeVar
+
+T = TypeVar("T")
+
+
+class SimulationStuck(RuntimeError):
+    """The main task waits for something that can no longer happen, or ran past its virtual end time."""
+
+
+class VirtualLoop(asyncio.AbstractEventLoop):
+    """Heap of (when, sequence) and a ready queue; no selector."""
+
+    def __init__(self) -> None:
+        self._now_s = 0.0
+        self._sequence = 0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._ready: deque[asyncio.Handle] = deque()
+        self._errors: list[dict[str, Any]] = []
+        self._closed = False
+
+    def time(self) -> float:
+        return self._now_s
+
+    def block(self, duration_s: float) -> None:
+        """Let time pass while the running callback holds the loop, as a long computation does."""
+        self._now_s += duration_s
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self._sequence += 1
+        heapq.heappush(self._timers, (when, self._sequence, handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """A cancelled timer is dropped when it comes up."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(
+        self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
+    ) -> asyncio.Task[T]:
+        return asyncio.Task(coro, loop=self, name=name, context=context)
+
+    def run_until(self, main: Awaitable[T], until_s: float) -> T:
+        """Run `main` to its end and return its result.
+
+        Raises:
+            SimulationStuck: nothing is left to run, or virtual time passed `until_s`.
+        """
+        asyncio._set_running_loop(self)
+        try:
+            task = asyncio.ensure_future(main, loop=self)
+            ready, timers = self._ready, self._timers
+            while not task.done():
+                while ready:
+                    handle = ready.popleft()
+                    if not handle.cancelled():
+                        handle._run()
+                if task.done():
+                    break
+                self._advance(timers, until_s)
+            return task.result()
+        finally:
+            asyncio._set_running_loop(None)
+
+    def _advance(self, timers: list[tuple[float, int, asyncio.TimerHandle]], until_s: float) -> None:
+        while timers and timers[0][2].cancelled():
+            heapq.heappop(timers)
+        if not timers:
+            raise SimulationStuck(f"nothing left to happen at {self._now_s:.3f} s: {self._errors or 'a lost wake-up'}")
+        when = timers[0][0]
+        if when > until_s:
+            raise SimulationStuck(f"the run passed its virtual end time of {until_s:.0f} s")
+        if when > self._now_s:
+            self._now_s = when
+        while timers and timers[0][0] <= self._now_s:
+            handle = heapq.heappop(timers)[2]
+            if not handle.cancelled():
+                self._ready.append(handle)
+
+    def is_running(self) -> bool:
+        return asyncio._get_running_loop() is self
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        self._closed = True
+
+    def get_debug(self) -> bool:
+        return False
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        self.call_exception_handler(context)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Keep the error; `errors` shows it. A callback's exception never stops the loop."""
+        self._errors.append(context)
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        """Exceptions that escaped callbacks or were never retrieved."""
+        return self._errors
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Context | None = None) -> NoReturn:
+        raise RuntimeError("a thread would let real time into the simulation")
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> NoReturn:
+        raise RuntimeError("an executor would let real time into the simulation; use Clock.offload")
+
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> NoReturn:
+        raise RuntimeError("a file descriptor would let real time into the simulation")
+
+
+def run(main: Awaitable[T], until_s: float) -> T:
+    """Run `main` on a new virtual loop; raises as `VirtualLoop.run_until`."""
+    return VirtualLoop().run_until(main, until_s)

@@ -1,0 +1,285 @@
+"""Wires in memory. They carry the frames and bytes of the real ones, but a periodic frame is only encoded
+when somebody looks at it, and a pushed one costs a timer.
+
+Works on any asyncio loop; on the virtual one a run is deterministic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from bmsctl.domain.lease import Lease
+from bmsctl.domain.links import CanFrame, LinkHealth, LinkState
+from bmsctl.errors import LinkDown
+from firmware_stubs.ports import Cyclic
+
+CAN_FRAME_S = 0.00025
+"""An 8-byte classic frame at 500 kbit/s with its stuff bits."""
+
+SERIAL_BYTE_S = 10 / 115_200
+"""One byte, 8N1."""
+
+
+class _Schedule:
+    """One periodic frame on the wire: computes its newest transmission, and keeps it once silent."""
+
+    __slots__ = ("_cached", "_cached_n", "_cyclic", "_start_s", "muted", "sent", "skip_from")
+
+    def __init__(self, cyclic: Cyclic, start_s: float) -> None:
+        self._cyclic = cyclic
+        self._start_s = start_s
+        self._cached_n = -1
+        self._cached: CanFrame | None = None
+        self.muted = False
+
+    def due(self, now_s: float) -> int:
+        """Number of the newest transmission that has arrived by `now_s`; -1 before the first."""
+        return (
+            int((now_s - CAN_FRAME_S - self._start_s) / self._cyclic.period_s + 1e-9)
+            if (now_s >= self._start_s + CAN_FRAME_S)
+            else -1
+        )
+
+    def newest(self, now_s: float) -> CanFrame | None:
+        if self.muted:
+            return self._cached
+        n = self.due(now_s)
+        if n > self._cached_n:
+            cyclic = self._cyclic
+            sent_s = self._start_s + n * cyclic.period_s
+            data = cyclic.encode(n, sent_s)
+            self._cached = CanFrame(cyclic.can_id, data, sent_s + CAN_FRAME_S, cyclic.extended, cyclic.fd)
+            self._cached_n = n
+        return self._cached
+
+
+class SimCanPort:
+    """An ECU's side of a SimCan; implements CanPort."""
+
+    def __init__(self, bus: SimCan, name: str) -> None:
+        self._bus = bus
+        self.name = name
+        self._schedules: dict[int, _Schedule] = {}
+        self._muted = False
+        self.tamper: Callable[[CanFrame], CanFrame | None] | None = None
+
+    def emit(self, frame: CanFrame) -> None:
+        if self._muted:
+            return
+        if self.tamper is not None:
+            tampered = self.tamper(frame)
+            if tampered is None:
+                return
+            frame = tampered
+        self._bus.carried += 1
+        asyncio.get_running_loop().call_later(CAN_FRAME_S, self._bus.deliver, frame)
+
+    def start(self, cyclics: Iterable[Cyclic]) -> None:
+        now_s = asyncio.get_running_loop().time()
+        for cyclic in cyclics:
+            schedule = _Schedule(cyclic, now_s)
+            schedule.muted = self._muted
+            self._schedules[cyclic.can_id] = self._bus.schedules[cyclic.can_id] = schedule
+
+    def settle(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        for can_id, schedule in self._schedules.items():
+            if can_id in self._bus.latched:
+                schedule.newest(now_s)
+
+    def stop(self) -> None:
+        self.settle()
+        now_s = asyncio.get_running_loop().time()
+        for can_id, schedule in self._schedules.items():
+            if not schedule.muted:
+                self._bus.carried += schedule.due(now_s) + 1
+            last = schedule.newest(now_s) if can_id in self._bus.latched else None
+            del self._bus.schedules[can_id]
+            if last is not None:
+                self._bus.last[can_id] = last
+        self._schedules.clear()
+
+    def listen(self, ids: Iterable[int], sink: Callable[[CanFrame], None]) -> None:
+        for can_id in ids:
+            self._bus.ecu_sinks.setdefault(can_id, []).append((self, sink))
+
+    def mute(self, on: bool) -> None:
+        """Unplug (or replug) this ECU's transmitter: nothing it sends arrives."""
+        self.settle()
+        self._muted = on
+        for schedule in self._schedules.values():
+            schedule.muted = on
+
+    def scheduled_frames(self) -> int:
+        """Periodic frames sent so far by the schedules still running."""
+        now_s = asyncio.get_running_loop().time()
+        return sum(schedule.due(now_s) + 1 for schedule in self._schedules.values())
+
+
+class _Subscription:
+    def __init__(
+        self,
+        sinks: list[tuple[frozenset[int], Callable[[CanFrame], None]]],
+        entry: tuple[frozenset[int], Callable[[CanFrame], None]],
+    ) -> None:
+        self._sinks = sinks
+        self._entry = entry
+
+    def cancel(self) -> None:
+        if self._entry in self._sinks:
+            self._sinks.remove(self._entry)
+
+
+class SimCanLink:
+    """The station's side of a SimCan; implements CanLink."""
+
+    def __init__(self, bus: SimCan, device: str) -> None:
+        self._bus = bus
+        self._device = device
+        self._sinks: list[tuple[frozenset[int], Callable[[CanFrame], None]]] = []
+        self._last_rx_s: float | None = None
+        self.bus_off = False
+
+    def send(self, frame: CanFrame, lease: Lease | None = None) -> None:
+        if lease is not None:
+            lease.check()
+        if self.bus_off:
+            raise LinkDown(self._device, "the CAN controller is bus-off; check termination and wiring")
+        self._bus.carried += 1
+        if self._bus.tap is not None:
+            self._bus.tap(frame)
+        for port, sink in self._bus.ecu_sinks.get(frame.can_id, ()):
+            asyncio.get_running_loop().call_later(CAN_FRAME_S, self._arrive, port, sink, frame)
+
+    @staticmethod
+    def _arrive(port: SimCanPort, sink: Callable[[CanFrame], None], frame: CanFrame) -> None:
+        if not port._muted:
+            sink(frame)
+
+    def push(self, ids: Iterable[int], sink: Callable[[CanFrame], None]) -> _Subscription:
+        entry = (frozenset(ids), sink)
+        self._sinks.append(entry)
+        return _Subscription(self._sinks, entry)
+
+    def latch(self, ids: Iterable[int]) -> None:
+        self._bus.latched.update(ids)
+
+    def newest(self, can_id: int) -> CanFrame | None:
+        if can_id not in self._bus.latched:
+            raise KeyError(f"0x{can_id:X} is not latched")
+        schedule = self._bus.schedules.get(can_id)
+        if schedule is not None:
+            frame = schedule.newest(asyncio.get_running_loop().time())
+            if frame is not None:
+                return frame
+        return self._bus.last.get(can_id)
+
+    def health(self) -> LinkHealth:
+        state = LinkState.BUS_OFF if self.bus_off else LinkState.UP
+        return LinkHealth(state, lost=0, overflow=0, last_rx_s=self._last_rx_s)
+
+    def deliver(self, frame: CanFrame) -> None:
+        if self.bus_off:
+            return
+        self._last_rx_s = frame.t_s
+        for ids, sink in tuple(self._sinks):
+            if frame.can_id in ids:
+                sink(frame)
+
+
+class SimCan:
+    """One CAN bus: a station on one side, ECUs on the other."""
+
+    def __init__(self, device: str) -> None:
+        self.schedules: dict[int, _Schedule] = {}
+        self.latched: set[int] = set()
+        self.last: dict[int, CanFrame] = {}
+        self.ecu_sinks: dict[int, list[tuple[SimCanPort, Callable[[CanFrame], None]]]] = {}
+        self.tap: Callable[[CanFrame], None] | None = None
+        self.carried = 0
+        self.station = SimCanLink(self, device)
+
+    def ecu(self, name: str) -> SimCanPort:
+        """Connect an ECU."""
+        return SimCanPort(self, name)
+
+    def deliver(self, frame: CanFrame) -> None:
+        received = frame._replace(t_s=asyncio.get_running_loop().time())
+        if frame.can_id in self.latched:
+            self.last[frame.can_id] = received
+        self.station.deliver(received)
+
+
+class SimSerialPort:
+    """An instrument's side of a SimSerial; implements SerialPort."""
+
+    def __init__(self, line: SimSerial) -> None:
+        self._line = line
+        self._free_s = 0.0
+        self.muted = False
+        self.tamper: Callable[[bytes], Iterable[tuple[float, bytes]]] | None = None
+
+    def emit(self, data: bytes, delay_s: float = 0.0) -> None:
+        if self.muted:
+            return
+        pieces = ((0.0, data),) if self.tamper is None else self.tamper(data)
+        loop = asyncio.get_running_loop()
+        for extra_s, piece in pieces:
+            start_s = max(loop.time() + delay_s + extra_s, self._free_s)
+            self._free_s = start_s + len(piece) * self._line.byte_s
+            self._line.carried += len(piece)
+            loop.call_at(self._free_s, self._line.station.deliver, piece)
+
+    def listen(self, sink: Callable[[bytes], None]) -> None:
+        self._line.device_sink = sink
+
+
+class SimSerialLink:
+    """The station's side of a SimSerial; implements SerialLink."""
+
+    def __init__(self, line: SimSerial, device: str) -> None:
+        self._line = line
+        self._device = device
+        self._sink: Callable[[bytes, float], None] | None = None
+        self._last_rx_s: float | None = None
+        self.down = False
+
+    def write(self, data: bytes, lease: Lease | None = None) -> None:
+        if lease is not None:
+            lease.check()
+        if self.down:
+            raise LinkDown(self._device, "the serial port is gone; check the cable and its adapter")
+        self._line.carried += len(data)
+        asyncio.get_running_loop().call_later(len(data) * self._line.byte_s, self._arrive, data)
+
+    def _arrive(self, data: bytes) -> None:
+        if self._line.device_sink is not None and not self._line.device.muted:
+            self._line.device_sink(data)
+
+    def attach(self, sink: Callable[[bytes, float], None]) -> None:
+        self._sink = sink
+
+    def discard_unsent(self) -> None:
+        """Nothing waits here: a telegram is on the wire as soon as it is written."""
+
+    def health(self) -> LinkHealth:
+        state = LinkState.DOWN if self.down else LinkState.UP
+        return LinkHealth(state, lost=0, overflow=0, last_rx_s=self._last_rx_s)
+
+    def deliver(self, data: bytes) -> None:
+        if self.down or self._sink is None:
+            return
+        self._last_rx_s = asyncio.get_running_loop().time()
+        self._sink(data, self._last_rx_s)
+
+
+class SimSerial:
+    """One serial line: a station on one side, an instrument on the other. `byte_s`: time of one byte."""
+
+    def __init__(self, device: str, byte_s: float = SERIAL_BYTE_S) -> None:
+        self.byte_s = byte_s
+        self.carried = 0
+        self.device_sink: Callable[[bytes], None] | None = None
+        self.station = SimSerialLink(self, device)
+        self.device = SimSerialPort(self)

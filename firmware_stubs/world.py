@@ -1,0 +1,154 @@
+"""The sim world: plant and stubs wired to in-memory links on a virtual clock, in one process.
+
+Deterministic: the same recipe, seed and scenario give the same bytes on every link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import signal
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
+
+from bmsctl.domain.limits import Measurement
+from bmsctl.domain.links import CanLink, SerialLink, WallTime
+from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.steps import STEP_NAMES
+from bmsctl.domain.verdict import Verdict
+from firmware_stubs.defects import DEFECTS, condition_of
+from firmware_stubs.faults import FAULT_NAMES, TARGETS, FaultInjector
+from firmware_stubs.scenario import Scenario, read_scenario
+from firmware_stubs.sim.loop import VirtualLoop
+from firmware_stubs.wiring import Wiring
+
+T = TypeVar("T")
+
+EPOCH_UNIX_S = 1_767_225_600.0
+"""2026-01-01T00:00:00Z, when every simulated run begins."""
+
+RUN_MAX_S = 3600.0
+
+
+class SimClock:
+    """Wall time that follows the loop, and work that costs virtual time; implements Clock."""
+
+    def utc(self) -> WallTime:
+        return WallTime(EPOCH_UNIX_S + asyncio.get_running_loop().time(), "simulated")
+
+    async def offload(self, fn: Callable[..., T], *args: object, cost_s: float) -> T:
+        result = fn(*args)
+        await asyncio.sleep(cost_s)
+        return result
+
+
+class SimWatch:
+    """Lets the world know where the station is, so that faults start with their step; implements StationWatch."""
+
+    def __init__(self, injector: FaultInjector) -> None:
+        self._injector = injector
+
+    def step_started(self, step: str, index: int, total: int) -> None:
+        self._injector.step_started(step)
+
+    def measured(self, step: str, measurement: Measurement) -> None:
+        """Of no interest to the world."""
+
+    def step_finished(self, step: str, verdict: Verdict, reason: str) -> None:
+        """Of no interest to the world."""
+
+    def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
+        """Of no interest to the world."""
+
+
+class SimSite:
+    """The station's surroundings in this world; implements Site."""
+
+    def __init__(self, wiring: Wiring, seed: int, scenario: Scenario) -> None:
+        self.clock = SimClock()
+        self.wiring = wiring
+        self.scanner = wiring.scanner
+        self.watch = SimWatch(FaultInjector(scenario.faults, wiring))
+        self._seed = seed
+        self.interrupted: Callable[[str], None] | None = None
+
+    def can(self, device: str) -> CanLink:
+        return self.wiring.can_links[device]
+
+    def serial(self, device: str) -> SerialLink:
+        return self.wiring.serial_links[device]
+
+    def seed_key(self, seed: bytes) -> bytes:
+        return self.wiring.seed_key(seed)
+
+    def record_id(self, *parts: str) -> str:
+        return str(uuid.UUID(bytes=self._digest("record", *parts)[:16], version=8))
+
+    def run_token(self, attempt: int) -> int:
+        return 1 + int.from_bytes(self._digest("token", str(attempt))[:4]) % 0xFFFF
+
+    def on_interrupt(self, callback: Callable[[str], None]) -> None:
+        self.interrupted = callback
+
+    def _digest(self, *parts: str) -> bytes:
+        return hashlib.sha256("\0".join((str(self._seed), *parts)).encode()).digest()
+
+
+class SimWorld:
+    """One simulated station and the pack on it; implements World."""
+
+    name = "sim"
+    simulated = True
+
+    def __init__(self, recipe: Recipe, *, seed: int, scenario: str | None, scenario_file: str = "") -> None:
+        self._recipe = recipe
+        self._seed = seed
+        self._scenario = Scenario()
+        if scenario is not None:
+            parameters = {kind: row.parameters for kind, row in DEFECTS.items()}
+            self._scenario = read_scenario(
+                scenario, scenario_file, parameters, FAULT_NAMES, TARGETS, STEP_NAMES["eol"]
+            )
+        self._condition = condition_of(self._scenario.defects, recipe.pack.series)
+        self._findings: list[str] = []
+        self.interrupted = False
+        self.loop = VirtualLoop()
+        self.site: SimSite | None = None
+
+    def run(self, main: Callable[[Any], Awaitable[T]]) -> T:
+        with self._signals():
+            return self.loop.run_until(self._run(main), RUN_MAX_S)
+
+    async def _run(self, main: Callable[[SimSite], Awaitable[T]]) -> T:
+        wiring = Wiring(self._recipe, self._condition, self._seed)
+        self.site = SimSite(wiring, self._seed, self._scenario)
+        try:
+            return await main(self.site)
+        finally:
+            self._findings = wiring.monitor.finish()
+
+    def findings(self) -> list[str]:
+        return self._findings + [f"error in a callback: {error}" for error in self.loop.errors]
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Hand SIGINT and SIGTERM to the station while it runs."""
+
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            self.interrupted = True
+            if self.site is not None and self.site.interrupted is not None:
+                self.loop.call_soon(self.site.interrupted, signal.Signals(number).name)
+
+        try:
+            previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)

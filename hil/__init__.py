@@ -1,0 +1,1 @@
+"""The hardware-in-the-loop bench: stubs behind real wires, in their own process."""

@@ -1,0 +1,1 @@
+"""Performance goals against their peers; `python -m tests.bench` prints the table."""

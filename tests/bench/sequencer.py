@@ -1,0 +1,153 @@
+"""Our sequencer doing what `peer_openhtf` does: 100 steps of 10 judged measurements, journalled and recorded.
+
+The whole path of a station: owner task, run, judge, hash-chained journal committed at each step, fold to the
+record as JSON. Only the devices are missing. Prints the same JSON line as the peer, with the time in fsync
+taken out and stated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bmsctl.domain.events import AttemptOpened
+from bmsctl.domain.lease import LeaseBook
+from bmsctl.domain.limits import Limit, Reading
+from bmsctl.domain.links import WallTime
+from bmsctl.domain.packml import Event, State
+from bmsctl.domain.ports import PlcStatus, TripCause
+from bmsctl.domain.recipe import Recipe, StepRecipe
+from bmsctl.domain.units import Second
+from bmsctl.stations.devices import Devices
+from bmsctl.stations.run import Run
+from bmsctl.stations.safe import SafeReport
+from bmsctl.stations.sequencer import Sequencer
+from bmsctl.stations.step import Step, StepContext
+from bmsctl.store.journal import Journal
+from tests.support.simulate import RECIPE
+
+STEPS = 100
+MEASUREMENTS = 10
+NAMES = [f"m{index}" for index in range(MEASUREMENTS)]
+
+
+class RealClock:
+    """Wall time of the machine, work inline; implements Clock."""
+
+    def utc(self) -> WallTime:
+        return WallTime(1.0, "free")
+
+    async def offload(self, fn: Any, *args: object, cost_s: float) -> Any:
+        return fn(*args)
+
+
+class IdlePlc:
+    """A PLC with a closed safety chain and nothing to say."""
+
+    def listen(self, on_challenge: Any, on_status: Any) -> None:
+        """Never calls."""
+
+    def status(self) -> PlcStatus:
+        now_s = asyncio.get_running_loop().time()
+        return PlcStatus(True, True, False, False, TripCause.NONE, False, False, False, True, True, now_s)
+
+
+class NoSafe:
+    """Nothing to make safe."""
+
+    def ask_off(self) -> None:
+        """Nothing is on."""
+
+    async def run(self) -> SafeReport:
+        return SafeReport(True)
+
+
+async def measure(context: StepContext) -> None:
+    """Ten readings."""
+    for index, name in enumerate(NAMES):
+        context.measure(name, Reading(0.5 + index * 0.1, "V"))
+
+
+def steps() -> tuple[StepRecipe, ...]:
+    """A hundred steps with ten limits each."""
+    limits = {name: Limit(0.0, 10.0, "V", False, "bench") for name in NAMES}
+    return tuple(
+        StepRecipe(run=f"step_{number}", mandatory=True, max_s=Second(60.0), limits=limits, params={})
+        for number in range(STEPS)
+    )
+
+
+def opened(recipe: Recipe) -> AttemptOpened:
+    """An attempt on the bench."""
+    return AttemptOpened(
+        record_id="00000000-0000-8000-8000-000000000000",
+        pack_serial="BENCH1",
+        pack="AS52",
+        vehicle=None,
+        station="eol",
+        world="sim",
+        simulated=True,
+        mode="Engineering",
+        recipe=recipe.to_json(),
+        software={"version": "0", "git": None},
+        operator=None,
+        attempt=1,
+        retest_cause=None,
+        started_at="2026-01-01T00:00:00Z",
+    )
+
+
+async def one_run(folder: Path, recipe: Recipe) -> dict[str, Any]:
+    """A record of a hundred steps."""
+    now = asyncio.get_running_loop().time
+    journal = Journal.open(folder, RealClock())
+    plc: Any = IdlePlc()
+    none: Any = None
+    safe: Any = NoSafe()
+    leases = LeaseBook(now)
+    sequencer = Sequencer(plc, leases, safe, now)
+    owner = asyncio.get_running_loop().create_task(sequencer.own())
+    await sequencer.command(Event.RESET)
+    await sequencer.idle_after(State.IDLE)
+    started = time.process_time()
+    job = Run(
+        steps=[Step(step.run, measure, devices=()) for step in recipe.eol],
+        recipe=recipe.eol,
+        pack=recipe.pack,
+        label="BENCH1",
+        token=1,
+        record_id="bench",
+        devices=Devices(plc, none, none, none, none),
+        leases=leases,
+        log=journal.open_run(opened(recipe)),
+        watch=None,
+        now=now,
+        utc_text=lambda: "2026-01-01T00:00:00Z",
+    )
+    record = await (await sequencer.start(job))
+    size = (folder / "record.json").write_text(json.dumps(record))
+    cpu_s = time.process_time() - started
+    owner.cancel()
+    journal.close()
+    assert record["verdict"] == "PASS"
+    return {"cpu_s": cpu_s, "bytes": size}
+
+
+def main() -> None:
+    recipe = Recipe(RECIPE.id, RECIPE.revision, RECIPE.sha256, RECIPE.pack, (), steps(), {})
+    base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
+        result = runner.run(one_run(Path(folder), recipe))
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    json.dump({**result, "peak_mib": (peak_kib - base_kib) / 1024}, sys.stdout)
+    print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Obvious, slow twins of what the product computes."""
