@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 F64 = NDArray[np.float64]
 U64 = NDArray[np.uint64]
 
-BLOCK = 256
+BLOCK = 512
 """Samples computed at once. Whole blocks only: a sample's last bit may not depend on where a read began."""
 
 _GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -29,18 +29,22 @@ class Noise:
     Muller, 1958.
     """
 
-    __slots__ = ("_block", "_deviates", "_index", "_key")
+    __slots__ = ("_block", "_deviates", "_index", "_key", "_listed")
 
     def __init__(self, seed: int, channel: str) -> None:
         self._key = np.uint64(_number(f"{seed}\0{channel}", 8))
-        self._index = -1
+        self._index = self._listed = -1
         self._block: F64
         self._deviates: list[float]
 
     def one(self, n: int) -> float:
         """Deviate number `n`."""
-        if n // BLOCK != self._index:
-            self._load(n // BLOCK)
+        index = n // BLOCK
+        if index != self._listed:
+            if index != self._index:
+                self._load(index)
+            self._deviates = self._block.tolist()
+            self._listed = index
         return self._deviates[n % BLOCK]
 
     def normal(self, first: int, count: int) -> F64:
@@ -65,7 +69,6 @@ class Noise:
         self._block = np.empty(BLOCK)
         self._block[0::2] = radius * np.cos(angle)
         self._block[1::2] = radius * np.sin(angle)
-        self._deviates = self._block.tolist()
         self._index = index
 
 

@@ -19,8 +19,9 @@ from bmsctl.domain.ports import TripCause
 from bmsctl.protocols import plc
 from bmsctl.protocols.plc import Refusal
 from bmsctl.protocols.station_bus import ALIVE_MASK
-from firmware_stubs.noise import Noise, draw
-from firmware_stubs.plant import Element, Node
+from firmware_stubs.noise import draw
+from firmware_stubs.plant import Element
+from firmware_stubs.plc_meter import Measurable, Voltmeter
 from firmware_stubs.ports import CanPort, Cyclic
 
 DEAD_MAN_S = 0.25
@@ -29,9 +30,6 @@ REACTION_S = 0.02
 RELAY_S = 0.015
 DISCHARGED_WITHIN_S = 5.0
 PERMIT_MAX_S = 1800.0
-SAFE_V = 60.0
-GAIN_SD = 0.01
-NOISE_V = 0.3
 
 _NEVER_S = -math.inf
 
@@ -58,38 +56,11 @@ _OUTPUTS = {
 _ARMED = (Phase.PERMITTED, Phase.STOPPING)
 
 
-class StationPlant(Protocol):
+class StationPlant(Measurable, Protocol):
     """What the PLC's outputs and inputs are wired to."""
 
     def switch(self, t_s: float, element: Element, closed: bool) -> None: ...
     def coil_supply(self, t_s: float, on: bool) -> None: ...
-    def voltage(self, t_s: float, a: Node, b: Node) -> float: ...
-
-
-class Voltmeter:
-    """Two independent channels, each measuring outer poles, link, and the poles to chassis."""
-
-    def __init__(self, plant: StationPlant, seed: int) -> None:
-        self._plant = plant
-        self._gains = (1.0 + GAIN_SD * draw(seed, "plc.gain").standard_normal((2, 4))).tolist()
-        self._noise = (Noise(seed, "plc.channel_a"), Noise(seed, "plc.channel_b"))
-
-    def read(self, n: int, t_s: float, channel: int, *, to_chassis: bool) -> tuple[float | None, ...]:
-        """Sample `n`, taken at `t_s`: U_PN, U_link, U_P-PE, U_N-PE; the last two None without proof resistors."""
-        voltage, gains, noise = self._plant.voltage, self._gains[channel], self._noise[channel]
-        true_v = [voltage(t_s, Node.P, Node.N), voltage(t_s, Node.LINK, Node.N)]
-        if to_chassis:
-            true_v += (voltage(t_s, Node.P, Node.PE), voltage(t_s, Node.N, Node.PE))
-        read_v = [volts * gains[k] + NOISE_V * noise.one(4 * n + k) for k, volts in enumerate(true_v)]
-        return (*read_v, None, None)[:4]
-
-    def voltage_free(self, n: int, t_s: float) -> bool:
-        """Both channels, proof resistors on, see less than 60 V everywhere."""
-        return all(
-            volts is not None and abs(volts) < SAFE_V
-            for channel in (0, 1)
-            for volts in self.read(n, t_s, channel, to_chassis=True)
-        )
 
 
 class PlcStub:
@@ -336,7 +307,7 @@ class PlcStub:
         return self._discharging and self._meter.voltage_free(self._sample(t_s), t_s)
 
     def _sample(self, t_s: float) -> int:
-        return int((t_s - self._start_s) / plc.VOLTAGES_PERIOD_S)
+        return round((t_s - self._start_s) / plc.VOLTAGES_PERIOD_S)
 
     def _publish(self) -> None:
         self._events += 1

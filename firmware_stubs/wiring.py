@@ -9,7 +9,7 @@ from bmsctl.domain.links import CanFrame, CanLink, SerialLink
 from bmsctl.domain.ports import BmsIdentity
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.units import Second
-from bmsctl.protocols import bms_broadcast, matrix
+from bmsctl.protocols import bms_broadcast, digitizer, matrix, plc
 from firmware_stubs.bms import BmsStub, demo_key
 from firmware_stubs.defects import PackCondition
 from firmware_stubs.digitizer import DigitizerStub
@@ -41,7 +41,7 @@ class Wiring:
     def __init__(self, recipe: Recipe, condition: PackCondition, seed: int) -> None:
         self.plant = Plant(facts_of(recipe.pack.id), condition.plant, seed)
         self.pack_can, self.station_can = SimCan("bms"), SimCan("plc")
-        self.line = SimSerial("digitizer")
+        self.line = SimSerial("digitizer", byte_s=10 / digitizer.BAUD)
         serial = f"{recipe.pack.id}{seed:09d}"
         self.scanner = SimScanner(f"{recipe.pack.part_number};{serial}")
         self.bms_port = self.pack_can.ecu("bms")
@@ -58,7 +58,7 @@ class Wiring:
             on_energy=self._feed,
         )
         self.digitizer = DigitizerStub(self.line.device, self.plant, seed)
-        self.pack_can.tap = self.station_can.tap = self.monitor.command
+        self.pack_can.tap = self.station_can.tap = self._tap
         self.can_links: dict[str, CanLink] = {
             "bms": self.pack_can.station,
             "plc": self.station_can.station,
@@ -71,6 +71,13 @@ class Wiring:
     def seed_key(self, seed: bytes) -> bytes:
         """The simulated BMS's key algorithm."""
         return demo_key(seed)
+
+    def _tap(self, frame: CanFrame) -> None:
+        """Show the monitor every frame that leaves the station."""
+        if frame.can_id == plc.REQUEST_ID:
+            request = plc.decode_request(frame.data)
+            self.monitor.asked(request is not None and request.permit)
+        self.monitor.command(frame)
 
     def _feed(self, on: bool) -> None:
         self.matrix.feed(on)

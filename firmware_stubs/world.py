@@ -22,7 +22,7 @@ from bmsctl.domain.verdict import Verdict
 from firmware_stubs.defects import DEFECTS, condition_of
 from firmware_stubs.faults import FAULT_NAMES, TARGETS, FaultInjector
 from firmware_stubs.scenario import Scenario, read_scenario
-from firmware_stubs.sim.loop import VirtualLoop
+from firmware_stubs.sim.loop import new_loop
 from firmware_stubs.wiring import Wiring
 
 T = TypeVar("T")
@@ -31,6 +31,8 @@ EPOCH_UNIX_S = 1_767_225_600.0
 """2026-01-01T00:00:00Z, when every simulated run begins."""
 
 RUN_MAX_S = 3600.0
+
+_RECORDS = uuid.uuid5(uuid.NAMESPACE_DNS, "records.sim.bmsctl.invalid")
 
 
 class SimClock:
@@ -85,16 +87,13 @@ class SimSite:
         return self.wiring.seed_key(seed)
 
     def record_id(self, *parts: str) -> str:
-        return str(uuid.UUID(bytes=self._digest("record", *parts)[:16], version=8))
+        return str(uuid.uuid5(_RECORDS, "/".join((str(self._seed), *parts))))
 
     def run_token(self, attempt: int) -> int:
-        return 1 + int.from_bytes(self._digest("token", str(attempt))[:4]) % 0xFFFF
+        return 1 + int.from_bytes(hashlib.sha256(f"{self._seed}/{attempt}".encode()).digest()[:4]) % 0xFFFF
 
     def on_interrupt(self, callback: Callable[[str], None]) -> None:
         self.interrupted = callback
-
-    def _digest(self, *parts: str) -> bytes:
-        return hashlib.sha256("\0".join((str(self._seed), *parts)).encode()).digest()
 
 
 class SimWorld:
@@ -115,7 +114,7 @@ class SimWorld:
         self._condition = condition_of(self._scenario.defects, recipe.pack.series)
         self._findings: list[str] = []
         self.interrupted = False
-        self.loop = VirtualLoop()
+        self.loop = new_loop()
         self.site: SimSite | None = None
 
     def run(self, main: Callable[[Any], Awaitable[T]]) -> T:

@@ -16,8 +16,11 @@ def canonical_json(value: Any) -> str:
         ValueError: a NaN or an infinity.
         TypeError: not a JSON value.
     """
+    text = _ENCODER.encode(value)
+    if text.isascii():
+        return text
     # A lone surrogate (an undecodable byte of a label) has no UTF-8; its backslash form is its JSON escape.
-    return _ENCODER.encode(value).encode("utf-8", "backslashreplace").decode("utf-8")
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def read_json(text: str | bytes) -> Any:

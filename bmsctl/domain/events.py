@@ -227,7 +227,7 @@ EVENTS: Mapping[str, type[Event]] = {cls.kind: cls for cls in Event.__subclasses
 
 def payload(event: Event) -> dict[str, Any]:
     """The event's fields as a JSON object."""
-    return {field.name: getattr(event, field.name) for field in fields(event)}
+    return dict(vars(event))
 
 
 def from_payload(kind: str, values: Any) -> Event:

@@ -138,9 +138,23 @@ def _content(
         "id": recipe_id,
         "revision": revision,
         "pack": {**asdict(pack), "effective_from": effective_from},
-        "stacking": [asdict(step) for step in stacking],
-        "eol": [asdict(step) for step in eol],
+        "stacking": [_step_json(step) for step in stacking],
+        "eol": [_step_json(step) for step in eol],
     }
+
+
+def _step_json(step: StepRecipe) -> dict[str, Any]:
+    return {
+        "run": step.run,
+        "mandatory": step.mandatory,
+        "max_s": step.max_s,
+        "limits": {name: _limit_json(limit) for name, limit in step.limits.items()},
+        "params": dict(step.params),
+    }
+
+
+def _limit_json(limit: Limit) -> dict[str, Any]:
+    return {"low": limit.low, "high": limit.high, "unit": limit.unit, "guard": limit.guard, "why": limit.why}
 
 
 def _pack(values: Mapping[str, Any]) -> PackSpec:

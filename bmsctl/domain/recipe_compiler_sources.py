@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from bmsctl.domain.recipe import STATIONS
@@ -35,7 +36,8 @@ class Findings:
 
     def add(self, at: Node, key: str, what: str) -> None:
         """Note what is wrong with the key at a place; `what` ends in `; remedy`."""
-        self.texts.append(f"{at.file}:{at.line}: {key}: {what}")
+        shown = key if key.isprintable() else repr(key)
+        self.texts.append(f"{at.file}:{at.line}: {shown}: {what}")
 
     def end(self, at: Node, key: str, what: str) -> NoReturn:
         """Note it and give up: nothing that follows could be trusted."""
@@ -51,7 +53,7 @@ def load(path: str, read: Read, findings: Findings) -> Node:
     """
     chain = [_document(path, read, findings, Node(None, path, 1))]
     seen = [path]
-    while (extends := chain[-1].value.pop("extends", None)) is not None:
+    while (extends := chain[-1].value.get("extends")) is not None:
         parent = _parent(extends, seen, findings)
         seen.append(parent)
         chain.append(_document(parent, read, findings, extends))
@@ -94,13 +96,19 @@ def _document(path: str, read: Read, findings: Findings, named_at: Node) -> Node
         line = data.count(b"\n", 0, error.start) + 1
         findings.end(Node(None, path, line), "file", "not UTF-8; save it as UTF-8")
     try:
-        return _tree(tomllib.loads(text), (), locate(text), start)
+        return _parsed(path, text)
     except RecursionError:
         findings.end(start, "file", "nested too deeply; a recipe needs no more than tables in tables")
     except ValueError as error:
         found = re.search(r"line (\d+)", str(error))
         line = int(found[1]) if found else text.count("\n") + 1
         findings.end(Node(None, path, line), "file", f"not TOML: {error}; correct the syntax")
+
+
+@lru_cache(maxsize=32)
+def _parsed(path: str, text: str) -> Node:
+    """The tree of a TOML text; ValueError or RecursionError if it is none."""
+    return _tree(tomllib.loads(text), (), locate(text), Node(None, path, 1))
 
 
 def _tree(value: Any, path: Path, lines: Mapping[Path, int], parent: Node) -> Node:
@@ -114,7 +122,7 @@ def _tree(value: Any, path: Path, lines: Mapping[Path, int], parent: Node) -> No
 
 def _by_step(document: Node, findings: Findings) -> Node:
     """The document with each station's array of steps turned into a table by name of step."""
-    tables = dict(document.value)
+    tables = {key: node for key, node in document.value.items() if key != "extends"}
     for station in STATIONS:
         if station in tables:
             tables[station] = Node(_steps(tables[station], station, findings), document.file, tables[station].line)
@@ -132,7 +140,9 @@ def _steps(node: Node, station: str, findings: Findings) -> dict[str, Node]:
     for step in steps.value:
         run = step.value.get("run") if isinstance(step.value, dict) else None
         if run is None or not isinstance(run.value, str):
-            findings.add(run or step, f"{station}.step.run", 'missing or not text; write run = "…" with the step\'s name')
+            findings.add(
+                run or step, f"{station}.step.run", 'missing or not text; write run = "…" with the step\'s name'
+            )
         elif run.value in by_name:
             first = by_name[run.value].line
             findings.add(step, f"{station}.{run.value}", f"defined twice, first in line {first}; merge the two")

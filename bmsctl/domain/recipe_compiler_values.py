@@ -10,13 +10,15 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from bmsctl.domain.recipe import Origin
 from bmsctl.domain.recipe_compiler_sources import Findings, Node
 from bmsctl.domain.units import Volt, parse_quantity, split_quantity
 
 TEXT_MAX = 1000
+
+T = TypeVar("T")
 
 
 class Values:
@@ -27,7 +29,7 @@ class Values:
         self.origins: dict[str, Origin] = {}
         self.u_max: Volt | None = None
 
-    def table(self, node: Node | None, key: str, allowed: Iterable[str], parent: Node) -> Mapping[str, Node]:
+    def table(self, node: Node | None, key: str, allowed: Iterable[str], what: str = "key") -> Mapping[str, Node]:
         """The entries of a table that are allowed; empty if there is no table."""
         if node is None:
             return {}
@@ -37,8 +39,8 @@ class Values:
             return {}
         for name in (name for name in node.value if name not in known):
             near = difflib.get_close_matches(name, known, 1)
-            remedy = f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(known)}"
-            self.findings.add(node.value[name], f"{key}.{name}" if key else name, f"unknown key; {remedy}")
+            remedy = f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(known) or 'none'}"
+            self.findings.add(node.value[name], f"{key}.{name}" if key else name, f"unknown {what}; {remedy}")
         return {name: item for name, item in node.value.items() if name in known}
 
     def missing(self, at: Node, key: str, example: str) -> None:
@@ -51,12 +53,14 @@ class Values:
         if bare is None:
             return None
         if not isinstance(bare.value, str):
-            return self._no(bare, key, f'{_shown(bare.value)} is no quantity in {unit}; write it like "1 {unit}"')
+            self.findings.add(bare, key, f'{_shown(bare.value)} is no quantity in {unit}; write it like "1 {unit}"')
+            return None
         try:
             value = self._per_volt(bare.value) if unit == "Ohm" else None
             value = parse_quantity(bare.value, unit) if value is None else value
         except ValueError as error:
-            return self._no(bare, key, str(error))
+            self.findings.add(bare, key, str(error))
+            return None
         return self._keep(value, bare, key, why)
 
     def _per_volt(self, text: str) -> float | None:
@@ -74,7 +78,8 @@ class Values:
             return None
         if isinstance(bare.value, bool) or not isinstance(bare.value, int) or not least <= bare.value <= 10**9:
             what = f"{_shown(bare.value)} is no count; write a whole number from {least} on, without unit"
-            return self._no(bare, key, what)
+            self.findings.add(bare, key, what)
+            return None
         return self._keep(bare.value, bare, key, why)
 
     def text(self, node: Node, key: str) -> str | None:
@@ -83,7 +88,8 @@ class Values:
         if bare is None:
             return None
         if not isinstance(bare.value, str) or not bare.value.strip() or len(bare.value) > TEXT_MAX:
-            return self._no(bare, key, f'{_shown(bare.value)} is no text; write it in quotes, like "…"')
+            self.findings.add(bare, key, f'{_shown(bare.value)} is no text; write it in quotes, like "…"')
+            return None
         return self._keep(bare.value, bare, key, why)
 
     def day(self, node: Node, key: str) -> date | None:
@@ -92,7 +98,8 @@ class Values:
         if bare is None:
             return None
         if not isinstance(bare.value, date) or isinstance(bare.value, datetime):
-            return self._no(bare, key, f"{_shown(bare.value)} is no date; write it like 2025-01-01, without quotes")
+            self.findings.add(bare, key, f"{_shown(bare.value)} is no date; write it like 2025-01-01, without quotes")
+            return None
         return self._keep(bare.value, bare, key, why)
 
     def pattern(self, node: Node, key: str, groups: Iterable[str]) -> str | None:
@@ -103,17 +110,36 @@ class Values:
         try:
             named = re.compile(text).groupindex
         except (re.error, OverflowError, RecursionError) as error:
-            return self._no(node, key, f"not a regular expression: {error}; correct it")
+            self.findings.add(node, key, f"not a regular expression: {error}; correct it")
+            return None
         for name in groups:
             if name not in named:
-                return self._no(node, key, f"no group {name!r}; write (?P<{name}>…) around it")
+                self.findings.add(node, key, f"no group {name!r}; write (?P<{name}>…) around it")
+                return None
         return text
+
+    def choices(self, node: Node, key: str, key_pattern: str, allowed: tuple[str, ...]) -> dict[str, str] | None:
+        """A table whose keys match a pattern and whose values are among those allowed."""
+        if not isinstance(node.value, dict) or not node.value:
+            self.findings.add(node, key, 'no table; write it like { NAME = "…" }')
+            return None
+        found: dict[str, str] = {}
+        for name, item in node.value.items():
+            if not re.fullmatch(key_pattern, name):
+                self.findings.add(item, f"{key}.{name}", f"not of the form {key_pattern}; correct the name")
+            elif item.value not in allowed:
+                self.findings.add(
+                    item, f"{key}.{name}", f"{_shown(item.value)} is none of {', '.join(allowed)}; name one"
+                )
+            else:
+                found[name] = self._keep(item.value, item, f"{key}.{name}", "")
+        return found
 
     def _bare(self, node: Node, key: str, why: str) -> tuple[Node | None, str]:
         """The node without its `{ value, why }` wrapping, and the reason given there or else `why`."""
         if not isinstance(node.value, dict):
             return node, why
-        entries = self.table(node, key, ("value", "why"), node)
+        entries = self.table(node, key, ("value", "why"))
         if "value" not in entries:
             self.missing(node, f"{key}.value", "value = …")
             return None, why
@@ -125,14 +151,12 @@ class Values:
         """The text of a `why`."""
         if isinstance(node.value, str) and 0 < len(node.value.strip()) <= TEXT_MAX:
             return node.value
-        return self._no(node, key, 'not a reason; write why = "…": the law, the drawing, or "estimate: …"')
+        self.findings.add(node, key, 'not a reason; write why = "…": the law, the drawing, or "estimate: …"')
+        return None
 
-    def _keep(self, value: Any, node: Node, key: str, why: str) -> Any:
+    def _keep(self, value: T, node: Node, key: str, why: str) -> T:
         self.origins[key] = Origin(node.file, node.line, str(node.value), why)
         return value
-
-    def _no(self, node: Node, key: str, what: str) -> None:
-        self.findings.add(node, key, what)
 
 
 def _shown(value: Any) -> str:

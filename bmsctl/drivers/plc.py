@@ -126,28 +126,32 @@ class CanPlc:
 
     async def _ask(self, lease: Lease, done: Callable[[int], bool]) -> None:
         """Send what is wanted now and wait until the PLC, having read it, reports `done(flags)`."""
+        sent_s = asyncio.get_running_loop().time()
         alive = self._send(lease)
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                while not self._settled(alive, done):
+                while not self._settled(alive, sent_s, done):
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
             self._look()
-            if not self._settled(alive, done):
-                raise DeviceTimeout(DEVICE, f"did not do as asked within {ANSWER_WITHIN_S:g} s") from None
+            if not self._settled(alive, sent_s, done):
+                text = f"did not do as asked within {ANSWER_WITHIN_S:g} s; check its supply and the CAN cable"
+                raise DeviceTimeout(DEVICE, text) from None
         lease.touch()
 
-    def _settled(self, alive: int, done: Callable[[int], bool]) -> bool:
+    def _settled(self, alive: int, sent_s: float, done: Callable[[int], bool]) -> bool:
         """Whether the PLC has read request `alive`, or a later one, and done it.
 
         Raises:
             DeviceRefused: it has read exactly that one, and said no.
         """
         seen = self._seen
-        if seen is None or (seen.echo - alive) & ALIVE_MASK > ALIVE_MASK // 2:
+        if seen is None or self._status is None or self._status.t_s < sent_s:
             return False
-        if seen.echo == alive and self._permit and seen.refusal is not Refusal.NONE:
+        if (seen.echo - alive) & ALIVE_MASK > ALIVE_MASK // 2:
+            return False
+        if seen.echo == alive and seen.refusal is not Refusal.NONE:
             raise DeviceRefused(DEVICE, _REFUSED[seen.refusal])
         return done(seen.flags)
 

@@ -48,12 +48,23 @@ class Command(enum.IntEnum):
     STOP = 0x04
 
 
+_COMMANDS = frozenset(Command)
+
+
 class ErrorCode(enum.IntEnum):
     """Why the front end did not do it."""
 
     UNKNOWN_COMMAND = 1
     WRONG_LENGTH = 2
     OUT_OF_RANGE = 3
+
+
+class Order(NamedTuple):
+    """A command with its sequence number; `n` only for MEAN."""
+
+    command: Command
+    sequence: int
+    n: int = 0
 
 
 class Identity(NamedTuple):
@@ -146,10 +157,26 @@ def frame(payload: bytes) -> bytes:
     return cobs.encode(payload + binascii.crc_hqx(payload, 0xFFFF).to_bytes(2, "big")) + b"\0"
 
 
-def encode_command(command: Command, sequence: int, n: int = 0) -> bytes:
-    """Payload of a command; `n` only for MEAN."""
-    body = _MEAN_COMMAND.pack(n) if command is Command.MEAN else b""
-    return bytes((command, sequence)) + body
+def encode_command(order: Order) -> bytes:
+    """Payload of a command."""
+    body = _MEAN_COMMAND.pack(order.n) if order.command is Command.MEAN else b""
+    return bytes((order.command, order.sequence)) + body
+
+
+def decode_command(payload: bytes) -> Order | Failed | None:
+    """A command, or the answer to what is none; None if there is nobody to answer."""
+    if len(payload) < 2:
+        return None
+    kind, sequence, body = payload[0], payload[1], payload[2:]
+    if kind not in _COMMANDS:
+        return Failed(sequence, kind, ErrorCode.UNKNOWN_COMMAND)
+    command = Command(kind)
+    if len(body) != (_MEAN_COMMAND.size if command is Command.MEAN else 0):
+        return Failed(sequence, kind, ErrorCode.WRONG_LENGTH)
+    n = _MEAN_COMMAND.unpack(body)[0] if body else 0
+    if command is Command.MEAN and not 1 <= n <= MEAN_SAMPLES_MAX:
+        return Failed(sequence, kind, ErrorCode.OUT_OF_RANGE)
+    return Order(command, sequence, n)
 
 
 def encode_message(message: Message) -> bytes:

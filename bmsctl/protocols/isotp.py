@@ -8,9 +8,9 @@ other.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from bmsctl.errors import BmsctlError
+from bmsctl.protocols.timing import Deadline, Timer
 
 PADDING = 0xAA
 N_BS_S = 1.0
@@ -27,52 +27,6 @@ _SINGLE, _FIRST, _CONSECUTIVE, _FLOW_CONTROL = 0, 1, 2, 3
 
 class IsoTpFault(Exception):
     """A message was lost on the way; the text says how."""
-
-
-class Timer(Protocol):
-    """The part of an event loop that is needed here."""
-
-    def time(self) -> float:
-        """Now, in seconds."""
-        ...
-
-    def call_at(self, when: float, callback: Callable[[], object], /) -> object:
-        """Call back at `when`."""
-        ...
-
-
-class _Deadline:
-    """A moment that is often moved and seldom reached: at most one timer, never cancelled."""
-
-    __slots__ = ("_armed", "_expired", "_timer", "_when_s")
-
-    def __init__(self, timer: Timer, expired: Callable[[], None]) -> None:
-        self._timer = timer
-        self._expired = expired
-        self._when_s: float | None = None
-        self._armed = False
-
-    def after(self, duration_s: float) -> None:
-        self._when_s = self._timer.time() + duration_s
-        if not self._armed:
-            self._arm(self._when_s)
-
-    def clear(self) -> None:
-        self._when_s = None
-
-    def _arm(self, when_s: float) -> None:
-        self._armed = True
-        self._timer.call_at(when_s, self._fire)
-
-    def _fire(self) -> None:
-        self._armed = False
-        if self._when_s is None:
-            return
-        if self._timer.time() < self._when_s:
-            self._arm(self._when_s)
-            return
-        self._when_s = None
-        self._expired()
 
 
 class IsoTp:
@@ -162,7 +116,7 @@ class _Receiver:
         self._fail = fail
         self._flow_control = _padded(flow_control)
         self._block_size = flow_control[1]
-        self._deadline = _Deadline(timer, self._silent)
+        self._deadline = Deadline(timer, self._silent)
         self._data = bytearray()
         self._length = 0
         self._sequence = 0
@@ -225,11 +179,10 @@ class _Receiver:
 
 class _Sender:
     def __init__(self, timer: Timer, answer: Callable[[bytes], bool], fail: Callable[[Exception], None]) -> None:
-        self._timer = timer
         self._answer = answer
         self._fail = fail
-        self._deadline = _Deadline(timer, self._silent)
-        self._pause = _Deadline(timer, self._go_on)
+        self._deadline = Deadline(timer, self._silent)
+        self._pause = Deadline(timer, self._go_on)
         self._message = b""
         self._sent = 0
         self._block_left = 0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bmsctl.errors import StoreError, StoreTooNew
 from bmsctl.store.ddl import DDL, REVISIONS
+from bmsctl.store.folder import sync_names
 
 FILE = "store.db"
 
@@ -25,10 +26,12 @@ def open_to_write(folder: Path) -> sqlite3.Connection:
     path = folder / FILE
     connection = _connect(path)
     try:
-        revision = revision_of(connection)
+        revision = revision_of(connection, folder)
         if revision not in (None, REVISIONS[-1]):
+            from bmsctl.store.upgrade import upgrade
+
             connection.close()
-            _migrate(path)
+            upgrade(path)
             connection = _connect(path)
         # WAL with FULL: a commit is in the log, flushed, before it is acknowledged.
         if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
@@ -37,14 +40,16 @@ def open_to_write(folder: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         if revision is None:
             _create(connection)
+            sync_names(folder)
+            sync_names(folder.parent)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def revision_of(connection: sqlite3.Connection) -> str | None:
-    """The schema's revision; None for an empty database.
+def revision_of(connection: sqlite3.Connection, folder: Path) -> str | None:
+    """The revision of the database in `folder`; None for an empty one.
 
     Raises:
         StoreError: not a store of bmsctl.
@@ -54,17 +59,19 @@ def revision_of(connection: sqlite3.Connection) -> str | None:
     if not names:
         return None
     if "alembic_version" not in names or "event" not in names:
-        raise StoreError("the database is not a store of bmsctl; name another folder with --store")
+        raise StoreError(f"{folder}: {FILE} is not a store of bmsctl; name another folder with --store")
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     revision = row[0] if row else None
     if revision not in REVISIONS:
-        raise StoreTooNew(f"the store has schema {revision}, this bmsctl knows up to {REVISIONS[-1]}; update bmsctl")
+        raise StoreTooNew(
+            f"{folder}: the store has schema {revision}, this bmsctl knows {REVISIONS[-1]}; update bmsctl"
+        )
     return str(revision)
 
 
 @contextmanager
 def open_to_read(folder: Path) -> Iterator[sqlite3.Connection]:
-    """Open the database beside any writer, creating and changing nothing.
+    """Open the database beside any writer, creating and changing nothing; everything read is of one moment.
 
     Raises:
         StoreError: there is none.
@@ -75,17 +82,17 @@ def open_to_read(folder: Path) -> Iterator[sqlite3.Connection]:
     log, index = (path.with_name(FILE + suffix) for suffix in ("-wal", "-shm"))
     if not log.exists() or log.stat().st_size == 0:
         # No log, so no writer: without `immutable` SQLite would create one.
-        with closing(_connect_uri(path, "mode=ro&immutable=1")) as connection:
+        with closing(_snapshot(path, "mode=ro&immutable=1")) as connection:
             yield connection
     elif index.exists():
-        with closing(_connect_uri(path, "mode=ro&readonly_shm=1")) as connection:
+        with closing(_snapshot(path, "mode=ro&readonly_shm=1")) as connection:
             yield connection
     else:
         # A copied store may come without the log's index; SQLite would rebuild it in place.
         with tempfile.TemporaryDirectory(prefix="bmsctl-") as copy:
             for file in (path, log):
                 shutil.copy(file, copy)
-            with closing(_connect_uri(Path(copy) / FILE, "mode=ro")) as connection:
+            with closing(_snapshot(Path(copy) / FILE, "mode=ro")) as connection:
                 yield connection
 
 
@@ -103,8 +110,10 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
 
-def _connect_uri(path: Path, options: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.resolve().as_uri()}?{options}", uri=True, isolation_level=None)
+def _snapshot(path: Path, options: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?{options}", uri=True, isolation_level=None)
+    connection.execute("BEGIN")
+    return connection
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -112,14 +121,3 @@ def _create(connection: sqlite3.Connection) -> None:
     for statement in DDL:
         connection.execute(statement)
     connection.execute("COMMIT")
-
-
-def _migrate(path: Path) -> None:
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from bmsctl.store.upgrade import upgrade
-
-    try:
-        upgrade(path)
-    except SQLAlchemyError as error:
-        raise StoreError(f"{path}: cannot be migrated: {error}; nothing was changed") from error

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bmsctl.domain.canonical import canonical_json, read_json
+from bmsctl.store.folder import sync_names
 
 FILE = "heads.log"
 
@@ -33,7 +34,7 @@ def append(folder: Path, heads: Iterable[Head]) -> None:
         file.flush()
         os.fsync(file.fileno())
     if new:
-        sync_folder(folder)
+        sync_names(folder)
 
 
 def drop_torn_line(folder: Path) -> None:
@@ -68,12 +69,3 @@ def _parse(line: bytes) -> Head:
         case [str(record_id), int(n), str(sha256)]:
             return Head(record_id, n, sha256)
     raise ValueError("not a head")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names created in the folder durable. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

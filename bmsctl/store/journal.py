@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -15,11 +14,10 @@ from bmsctl.domain.links import Clock
 from bmsctl.errors import StoreError
 from bmsctl.store import database, heads, rows
 from bmsctl.store.database import explained
+from bmsctl.store.folder import take_lock
 from bmsctl.store.heads import Head
 from bmsctl.store.run_journal import RunJournal
 from bmsctl.store.writer import Writer
-
-LOCK_FILE = "lock"
 
 _HEADS = """
     SELECT run.record_id, event.seq, event.sha256 FROM run
@@ -55,7 +53,7 @@ class Journal:
         """
         with explained(f"{folder}: the store cannot be opened"):
             folder.mkdir(parents=True, exist_ok=True)
-            lock = _take_lock(folder)
+            lock = take_lock(folder)
             try:
                 return cls(folder, clock, lock, _open_database(folder))
             except BaseException:
@@ -112,17 +110,6 @@ class Journal:
         return explained(f"{self._folder}: the store cannot be read")
 
 
-def _take_lock(folder: Path) -> int:
-    """An exclusive lock that ends with the process."""
-    lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise StoreError(f"{folder}: the store is in use by another bmsctl; end that one first") from None
-    return lock
-
-
 def _open_database(folder: Path) -> sqlite3.Connection:
     crashed = (folder / f"{database.FILE}-wal").exists()
     heads.drop_torn_line(folder)
@@ -130,7 +117,7 @@ def _open_database(folder: Path) -> sqlite3.Connection:
     connection = database.open_to_write(folder)
     try:
         if known:
-            _refuse_older(connection, known[-1])
+            _refuse_older(folder, connection, known[-1])
         if crashed:
             _complete_heads(folder, connection, known)
     except BaseException:
@@ -139,12 +126,12 @@ def _open_database(folder: Path) -> sqlite3.Connection:
     return connection
 
 
-def _refuse_older(connection: sqlite3.Connection, last: Head) -> None:
+def _refuse_older(folder: Path, connection: sqlite3.Connection, last: Head) -> None:
     """A database without the last head that was kept elsewhere has been replaced by an older one, or cut."""
     found = connection.execute(_SHA256_AT, (last.record_id, last.n)).fetchone()
     if found != (last.sha256,):
         raise StoreError(
-            f"the database lacks event {last.n} of record {last.record_id}, which {heads.FILE} names: "
+            f"{folder}: the database lacks event {last.n} of record {last.record_id}, which {heads.FILE} names: "
             "it was cut, or an older copy put in its place; restore the newest one"
         )
 

@@ -15,7 +15,7 @@ from bmsctl.store import database, rows
 
 
 class Reader:
-    """A store, open to read. Every method raises StoreError where the file cannot be read."""
+    """A store as it is at one moment. Every method raises StoreError where the file cannot be read."""
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
         """Use `open`."""
@@ -31,7 +31,8 @@ class Reader:
             StoreError, StoreTooNew: there is none, or it cannot be read.
         """
         with database.explained(f"{folder}: the store cannot be read"), database.open_to_read(folder) as connection:
-            database.revision_of(connection)
+            if database.revision_of(connection, folder) is None:
+                raise StoreError(f"{folder}: the store is empty; nothing has been recorded yet")
             yield cls(folder, connection)
 
     def attempts(self) -> list[Attempt]:

@@ -64,32 +64,26 @@ def _stamp(folder: Path) -> tuple[object, ...]:
 def _examine_once(folder: Path, keys: Sequence[str]) -> Report:
     report = Report()
     try:
+        # Read before the database: then every head must be there, whatever is written meanwhile.
+        known, problems = heads.read(folder)
         with database.open_to_read(folder) as connection:
-            if database.revision_of(connection) is None:
-                report.findings += _check_heads_of_nothing(folder)
+            if database.revision_of(connection, folder) is None:
+                report.findings += [Finding(gone, None, _GONE) for gone in dict.fromkeys(h.record_id for h in known)]
                 return report
             connection.text_factory = bytes
-            _examine_open(folder, connection, keys, report)
-    # Damaged bytes reach SQLite, the codecs and the allocator in ways nobody can list.
+            if not keys:
+                report.findings += [Finding(None, None, f"{heads.FILE}: {problem}") for problem in problems]
+                report.findings += [Finding(None, None, problem) for problem in _check_file(connection)]
+            _check_runs(connection, keys, known, report)
     except Exception as error:
         report.unreadable = f"{folder}: the store cannot be read: {error}"
     return report
 
 
-def _check_heads_of_nothing(folder: Path) -> Iterator[Finding]:
-    known, _ = heads.read(folder)
-    for record_id in dict.fromkeys(head.record_id for head in known):
-        yield Finding(record_id, None, _GONE)
-
-
-def _examine_open(folder: Path, connection: sqlite3.Connection, keys: Sequence[str], report: Report) -> None:
-    known, problems = heads.read(folder)
+def _check_runs(connection: sqlite3.Connection, keys: Sequence[str], known: Sequence[Head], report: Report) -> None:
     noted: dict[str, list[Head]] = {}
     for head in known:
         noted.setdefault(head.record_id, []).append(head)
-    if not keys:
-        report.findings += [Finding(None, None, f"{heads.FILE}: {problem}") for problem in problems]
-        report.findings += [Finding(None, None, problem) for problem in _check_file(connection)]
     names: set[str] = set()
     checked: set[str] = set()
     closed = False
@@ -100,7 +94,8 @@ def _examine_open(folder: Path, connection: sqlite3.Connection, keys: Sequence[s
             continue
         try:
             run = check_run(connection, run_id, row, noted)
-        except sqlite3.Error as error:
+        # Damaged bytes reach SQLite, the codecs and the allocator in ways nobody can list.
+        except Exception as error:
             run = RunReport(record_id, findings=[Finding(record_id, None, f"cannot be read: {error}")])
         report.n_runs += 1
         report.findings += run.findings
@@ -108,7 +103,7 @@ def _examine_open(folder: Path, connection: sqlite3.Connection, keys: Sequence[s
         checked.add(run.record_id)
         closed = closed or run.closed
     if not keys:
-        if closed and not known and not problems:
+        if closed and not known:
             report.findings.append(Finding(None, None, f"{heads.FILE} is gone; there are records it should name"))
         report.findings += [Finding(gone, None, _GONE) for gone in noted if gone not in checked]
     report.findings += [Finding(key, None, "not in the store") for key in keys if key not in names]

@@ -87,7 +87,7 @@ def _record_id(row_says: str, raw: Sequence[Sequence[Any]]) -> str:
     opened = _decoded(raw[0])[1]
     if isinstance(opened, AttemptOpened):
         for candidate in (row_says, opened.record_id):
-            if _link(GENESIS, candidate, raw[0]) == _text(raw[0][-1]):
+            if _link(GENESIS, candidate, raw[0]) == printable(raw[0][-1]):
                 return candidate
     return row_says
 

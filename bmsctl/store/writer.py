@@ -50,6 +50,7 @@ class Writer:
         self._connection = connection
         self._batch = _Batch()
         self._n_added = 0
+        self._n_written = 0
         self._n_durable = 0
         self._writing: asyncio.Task[None] | None = None
         self._failure: str | None = None
@@ -94,7 +95,8 @@ class Writer:
         """Write what is still in memory, at once; then take nothing more. Raises sqlite3.Error, OSError."""
         batch, self._batch = self._batch, _Batch()
         failed, self._failure = self._failure, self._failure or "it is closed"
-        if failed is None and self._writing is None and batch.events:
+        # Without what came before, these events would look like a chain that was tampered with.
+        if failed is None and batch.events and self._n_written + len(batch.events) == self._n_added:
             self._write(batch)
 
     def check(self) -> None:
@@ -125,6 +127,7 @@ class Writer:
             connection.executemany(_INSERT_EVENT, batch.events)
             connection.executemany(_INSERT_TRACE, batch.traces)
             connection.execute("COMMIT")
+            self._n_written += len(batch.events)
         except BaseException:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")

@@ -44,6 +44,8 @@ FREE = NODES - 1
 FADED = 50.0
 """Time constants after which an exponential no longer shows in a double."""
 
+NEGLIGIBLE_V = 1e-9
+
 REMEMBERED_S = 120.0
 TRIMMED_AT = 1024
 
@@ -146,7 +148,9 @@ class Segment:
         """Level, and (rate, amplitude) of each exponential from slow to fast, of `a` against `b`."""
         level_v = float(self.mode.steady_v[a] - self.mode.steady_v[b])
         amplitudes_v = (self._amplitude_v[a] - self._amplitude_v[b]).tolist()
-        terms = list(zip(self.mode.rates, amplitudes_v, strict=True))
+        terms = [
+            (rate, volts) for rate, volts in zip(self.mode.rates, amplitudes_v, strict=True) if abs(volts) > NEGLIGIBLE_V
+        ]
         self._pairs[a * NODES + b] = level_v, terms
         return level_v, terms
 

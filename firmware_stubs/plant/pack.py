@@ -83,6 +83,11 @@ class Plant:
         """(series,) rest voltages measured when the modules came in, by another instrument."""
         return self._cells.incoming_v
 
+    @property
+    def stack_v(self) -> float:
+        """The cells' rest voltages, added up."""
+        return self._cells.stack_v
+
     def settle(self, t_s: float) -> None:
         """Let every contact movement due by `t_s` happen."""
         while self._next_s <= t_s:

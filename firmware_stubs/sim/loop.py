@@ -140,6 +140,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         raise RuntimeError("a file descriptor would let real time into the simulation")
 
 
+def new_loop() -> VirtualLoop:
+    """A virtual loop at time 0."""
+    return VirtualLoop()
+
+
 def run(main: Awaitable[T], until_s: float) -> T:
     """Run `main` on a new virtual loop; raises as `VirtualLoop.run_until`."""
-    return VirtualLoop().run_until(main, until_s)
+    return new_loop().run_until(main, until_s)

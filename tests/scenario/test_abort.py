@@ -53,12 +53,12 @@ def swallow(site: SimSite, station: EolStation) -> None:
 
 
 def hang(site: SimSite, station: EolStation) -> None:
-    """The run never wakes up again: what it awaits is lost."""
-    site.wiring.pack_can.station.push = None  # type: ignore[assignment, method-assign]
+    """What the run waits for will never wake it."""
     task = station.sequencer._run_task
-    waiting = getattr(task, "_fut_waiter", None)
+    waiting = None if task is None else task._fut_waiter  # type: ignore[attr-defined]
     if waiting is not None:
-        waiting.remove_done_callback(task._Task__wakeup) if hasattr(task, "_Task__wakeup") else None
+        for callback, _ in waiting._callbacks:
+            waiting.remove_done_callback(callback)
 
 
 def blocked(site: SimSite, station: EolStation) -> None:
@@ -74,6 +74,7 @@ EXPECTED = {
     plc_silent: {"INVALID"},
     bms_silent: {"INVALID"},
     swallow: {"ABORTED"},
+    hang: {"INVALID"},
     blocked: {"INVALID"},
 }
 

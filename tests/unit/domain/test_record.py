@@ -27,7 +27,29 @@ from bmsctl.errors import Refused
 from tests.support.attempts import ENDED_AT, RECIPE, RECORD_ID, SERIAL, STARTED_AT, closed, good_story, measured, opened
 
 HEAD = "ab" * 32
-KEYS = ["schema", "record_id", "pack_serial", "pack", "vehicle", "station", "world", "simulated", "mode", "recipe", "software", "operator", "attempt", "started_at", "ended_at", "verdict", "reason", "disposition", "genealogy", "steps", "events"]
+KEYS = [
+    "schema",
+    "record_id",
+    "pack_serial",
+    "pack",
+    "vehicle",
+    "station",
+    "world",
+    "simulated",
+    "mode",
+    "recipe",
+    "software",
+    "operator",
+    "attempt",
+    "started_at",
+    "ended_at",
+    "verdict",
+    "reason",
+    "disposition",
+    "genealogy",
+    "steps",
+    "events",
+]
 STEP_KEYS = ["name", "verdict", "reason", "started_s", "duration_s", "measurements", "traces"]
 MEASUREMENT_KEYS = ["name", "value", "unit", "low", "high", "u95", "verdict", "reason"]
 

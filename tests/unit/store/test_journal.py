@@ -16,6 +16,7 @@ import pytest
 from bmsctl.domain.events import DispositionSet, Noted, StepStarted
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import StoreError, StoreTooNew
+from bmsctl.store.database import open_to_write
 from bmsctl.store.heads import FILE as HEADS
 from bmsctl.store.journal import Journal
 from bmsctl.store.reader import Reader
@@ -45,6 +46,14 @@ def test_commit_makes_durable_what_was_appended_and_nothing_before(tmp_path: Pat
         journal.close()
 
     on_loop(main)
+
+
+def test_a_commit_is_flushed_to_the_disk(tmp_path: Path) -> None:
+    """kill -9 cannot show it: only FULL flushes the log before a commit returns."""
+    connection = open_to_write(tmp_path)
+    settings = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    connection.close()
+    assert settings == ["wal", 2]
 
 
 def test_close_returns_the_record_that_a_reader_finds(tmp_path: Path) -> None:
@@ -141,6 +150,22 @@ def test_closing_the_journal_writes_what_nobody_committed(tmp_path: Path) -> Non
             log.append(Noted("too", "late"))
         with pytest.raises(StoreError, match="closed"):
             await log.commit()
+
+    on_loop(main)
+    assert _kinds(tmp_path) == ["attempt_opened", "noted"]
+    assert verify(tmp_path) == []
+
+
+@pytest.mark.parametrize("during_s", [0.0, 0.001])
+def test_closing_the_journal_while_a_transaction_is_acknowledged_loses_nothing(tmp_path: Path, during_s: float) -> None:
+    async def main() -> None:
+        journal = Journal.open(tmp_path, StoryClock())
+        log = journal.open_run(opened())
+        waiting = asyncio.ensure_future(log.commit())
+        await asyncio.sleep(during_s)
+        log.append(Noted("last", "words"))
+        journal.close()
+        waiting.cancel()
 
     on_loop(main)
     assert _kinds(tmp_path) == ["attempt_opened", "noted"]

@@ -1,0 +1,239 @@
+"""Firmware of an AmpR Small battery management system: power, broadcast, contactors, diagnostics."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bmsctl.domain.links import CanFrame
+from bmsctl.domain.ports import BmsIdentity, Relay
+from bmsctl.protocols import bms_broadcast as codec
+from bmsctl.protocols.bms_broadcast import OperatingState
+from bmsctl.protocols.dids import RELAY_BYPASS
+from firmware_stubs.bms_broadcast import BmsState, Broadcaster
+from firmware_stubs.bms_diagnostics import Diagnostics
+from firmware_stubs.bms_dids import BmsSettings, controls, identification, measurements
+from firmware_stubs.bms_dtcs import DtcMemory
+from firmware_stubs.bms_imd import InsulationMonitor
+from firmware_stubs.bms_measure import BmsPlant, FrontEnd
+from firmware_stubs.bms_uds import UdsServer
+from firmware_stubs.noise import draw
+from firmware_stubs.ports import CanPort
+
+BOOT_S, BOOT_SD_S = 0.8, 0.05
+SLEEP_SD = 2.0 / 25.0
+"""Standard deviation of the sleep delay, relative."""
+COIL_S = (0.010, 0.020)
+"""From a relay request to the coil."""
+DEVIATIONS_MAX = 3.0
+
+
+class Power(enum.Enum):
+    """Supply and wake state."""
+
+    OFF = enum.auto()
+    ASLEEP = enum.auto()
+    BOOTING = enum.auto()
+    AWAKE = enum.auto()
+
+
+@dataclass(frozen=True)
+class BmsCondition:
+    """What is wrong with a unit; None or empty: as its bill of materials says."""
+
+    software_version: str | None = None
+    pack_serial: str | None = None
+    dtcs: tuple[int, ...] = ()
+
+
+def demo_key(seed: bytes) -> bytes:
+    """The simulated unit's security-access key: the seed rotated left by 7 bits, xor 0x5A17C0DE."""
+    word = int.from_bytes(seed)
+    bits = 8 * len(seed)
+    rotated = (word << 7 | word >> bits - 7) & (1 << bits) - 1
+    return (rotated ^ 0x5A17C0DE).to_bytes(len(seed))
+
+
+class BmsStub:
+    """One unit on its bus. Build inside the running loop; implements `bms_uds.Ecu`."""
+
+    def __init__(
+        self, port: CanPort, plant: BmsPlant, identity: BmsIdentity, condition: BmsCondition, seed: int
+    ) -> None:
+        self._port = port
+        self._plant = plant
+        self._loop = asyncio.get_running_loop()
+        self._draws = draw(seed, "bms.power")
+        self._coil_draws = draw(seed, "bms.coil")
+        self._power = Power.OFF
+        self._epoch = 0
+        self._kl15 = False
+        self._sleep_timer: asyncio.TimerHandle | None = None
+        self._state = BmsState()
+        self._settings = BmsSettings()
+        self._requested_alive: int | None = None
+        self._sending = False
+        self._front_end = FrontEnd(plant, seed)
+        self._monitor = InsulationMonitor(plant, seed)
+        self._broadcaster = Broadcaster(self._state, self._front_end, self._monitor, seed)
+        self.dtcs = DtcMemory(condition.dtcs, seed)
+        now = self._loop.time
+        self.dids = {
+            **identification(_as_condition(identity, condition)),
+            **measurements(self._front_end, self._monitor, self._state, now),
+            **controls(self._settings, self._state, self._monitor, self._bypass_changed, self._switch_monitor),
+        }
+        server = UdsServer(self, self._loop, draw(seed, "bms.seed"), demo_key)
+        self._diagnostics = Diagnostics(port, server, draw(seed, "bms.p2"))
+        port.listen([codec.RELAY_REQUEST_ID], self._relay_request)
+
+    def set_supply(self, kl30: bool, kl15: bool) -> None:
+        """Battery supply and wake line, from now on."""
+        self._kl15 = kl15
+        if not kl30:
+            if self._power is not Power.OFF:
+                self._halt(Power.OFF)
+                self._settings.sleep_delay_s = BmsSettings().sleep_delay_s
+            return
+        if self._power is Power.OFF:
+            self._power = Power.ASLEEP
+        if self._power is Power.ASLEEP and kl15:
+            self._boot()
+        elif self._power is Power.AWAKE:
+            self._heed_wake_line()
+
+    def _boot(self) -> None:
+        self._power = Power.BOOTING
+        self._epoch += 1
+        self._loop.call_later(BOOT_S + BOOT_SD_S * self._deviation(), self._in_epoch(self._start))
+
+    def _start(self) -> None:
+        self._power = Power.AWAKE
+        now_s = self._loop.time()
+        self._state.operating = OperatingState.RUN
+        self._monitor.switch(now_s, True)
+        self.dtcs.wake(now_s)
+        self._diagnostics.wake()
+        self._sending = True
+        self._port.start(self._broadcaster.wake())
+        self._heed_wake_line()
+
+    def _heed_wake_line(self) -> None:
+        if self._kl15 and self._sleep_timer is not None:
+            self._sleep_timer.cancel()
+            self._sleep_timer = None
+        elif not self._kl15 and self._sleep_timer is None:
+            delay_s = self._settings.sleep_delay_s * (1.0 + SLEEP_SD * self._deviation())
+            self._sleep_timer = self._loop.call_later(delay_s, self._in_epoch(lambda: self._halt(Power.ASLEEP)))
+        self._tell()
+
+    def _halt(self, power: Power) -> None:
+        """Stop everything: sleep, reset or loss of supply."""
+        if self._power is Power.AWAKE:
+            self.judge_dtcs()
+            self._diagnostics.sleep()
+            self._port.stop()
+        self._power = power
+        self._epoch += 1
+        if self._sleep_timer is not None:
+            self._sleep_timer.cancel()
+            self._sleep_timer = None
+        self._requested_alive = None
+        self._monitor.switch(self._loop.time(), False)
+
+    def reset(self) -> None:
+        self._halt(Power.ASLEEP)
+        self._boot()
+
+    def broadcast(self, on: bool) -> None:
+        if self._power is Power.AWAKE and on is not self._sending:
+            self._sending = on
+            if on:
+                self._port.start(self._broadcaster.resume())
+            else:
+                self._port.stop()
+
+    def energised(self) -> bool:
+        return bool(self._state.coils)
+
+    def judge_dtcs(self) -> None:
+        now_s = self._loop.time()
+        view = self._front_end.view(now_s, self._monitor.settled_ohm(now_s))
+        self.dtcs.update(now_s, view, frozenset(self._state.coils))
+
+    def open_wires(self) -> int:
+        open_wire = np.isnan(self._front_end.cell_v(self._loop.time()))
+        return sum(1 << int(index) for index in np.flatnonzero(open_wire))
+
+    def end_bypass(self) -> None:
+        self._settings.bypassed.clear()
+        self._bypass_changed()
+        if self._power is Power.AWAKE:
+            self._switch_monitor(True)
+
+    def _switch_monitor(self, on: bool) -> None:
+        self._port.settle()
+        self._monitor.switch(self._loop.time(), on)
+
+    def _bypass_changed(self) -> None:
+        """A relay given back opens: the BMS itself wants none closed without a vehicle."""
+        for relay, did in RELAY_BYPASS.items():
+            if did not in self._settings.bypassed:
+                self._drive(relay, False)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Let the status frame say what the BMS is doing, from its next transmission."""
+        if self._settings.bypassed:
+            operating = OperatingState.PLANT
+        else:
+            operating = OperatingState.RUN if self._kl15 else OperatingState.SHUTTING_DOWN
+        if operating is not self._state.operating:
+            self._port.settle()
+            self._state.operating = operating
+
+    def _relay_request(self, frame: CanFrame) -> None:
+        sealed = codec.unseal(codec.RELAY_REQUEST_ID, frame.data)
+        if sealed is None or self._power is not Power.AWAKE or sealed.alive == self._requested_alive:
+            return
+        self._requested_alive = sealed.alive
+        wanted = codec.decode_relay_request(sealed.payload)
+        delay_s = float(self._coil_draws.uniform(*COIL_S))
+        self._loop.call_later(delay_s, self._in_epoch(lambda: self._obey(wanted)))
+
+    def _obey(self, wanted: frozenset[Relay]) -> None:
+        for relay, did in RELAY_BYPASS.items():
+            if did in self._settings.bypassed:
+                self._drive(relay, relay in wanted)
+
+    def _drive(self, relay: Relay, on: bool) -> None:
+        if on is (relay in self._state.coils):
+            return
+        self._port.settle()
+        (self._state.coils.add if on else self._state.coils.discard)(relay)
+        self._plant.relay_command(self._loop.time(), relay, on)
+
+    def _in_epoch(self, action: Callable[[], None]) -> Callable[[], None]:
+        """The action, unless the unit was halted or restarted in between."""
+        epoch = self._epoch
+
+        def act() -> None:
+            if epoch == self._epoch:
+                action()
+
+        return act
+
+    def _deviation(self) -> float:
+        return float(np.clip(self._draws.standard_normal(), -DEVIATIONS_MAX, DEVIATIONS_MAX))
+
+
+def _as_condition(identity: BmsIdentity, condition: BmsCondition) -> BmsIdentity:
+    return replace(
+        identity,
+        software_version=condition.software_version or identity.software_version,
+        pack_serial=condition.pack_serial or identity.pack_serial,
+    )

@@ -1,0 +1,172 @@
+"""Firmware of the digitizer front end: three channels through a low pass into a 16-bit converter at 10 kHz.
+
+Nothing runs between samples: what a command or a block needs is taken from the plant when its last sample is
+due. Sample `k` is always the same, whoever asks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmsctl.protocols import digitizer
+from bmsctl.protocols.digitizer import BLOCK_SAMPLES, CHANNELS, LSB_V, SAMPLE_RATE_HZ, Command
+from firmware_stubs.noise import Noise, draw
+from firmware_stubs.plant import Element, Node
+from firmware_stubs.ports import SerialPort
+
+F64 = NDArray[np.float64]
+
+SERIAL = "DIG3-000017"
+FIRMWARE = "1.4.2"
+LATENCY_S = 0.001
+LOW_PASS_S = 160e-6
+NOISE_V = 0.05
+GAIN_SD = 5e-4
+OFFSET_SD_V = 0.02
+
+_DECAY = math.exp(-1.0 / (LOW_PASS_S * SAMPLE_RATE_HZ))
+_PAST = 23
+"""Samples before the newest that still show after the low pass, to 1e-6."""
+_KERNEL: F64 = np.power(_DECAY, np.arange(_PAST + 1.0))
+_KERNEL /= _KERNEL.sum()
+_CHANNELS = ("v_pos", "v_neg", "v_link")
+
+
+class SampledPlant(Protocol):
+    """What the front end is connected to."""
+
+    def waveform(self, t_s: F64, a: Node, b: Node) -> F64: ...
+    def closed(self, element: Element) -> bool: ...
+
+
+class Converter:
+    """Inputs, low pass and converter. The pole inputs are dead while the matrix does not route them."""
+
+    def __init__(self, plant: SampledPlant, seed: int, start_s: float) -> None:
+        self._plant = plant
+        self._start_s = start_s
+        errors = draw(seed, "digitizer.channels").standard_normal((2, CHANNELS))
+        self._gain = 1.0 + GAIN_SD * errors[0]
+        self._offset_v = OFFSET_SD_V * errors[1]
+        self._noise = [Noise(seed, f"digitizer.{name}") for name in _CHANNELS]
+
+    def time_s(self, sample: int) -> float:
+        """When a sample is taken."""
+        return self._start_s + sample / SAMPLE_RATE_HZ
+
+    def due(self, now_s: float) -> int:
+        """Number of the first sample not taken by `now_s`."""
+        return math.floor((now_s - self._start_s) * SAMPLE_RATE_HZ + 1e-6) + 1
+
+    def counts(self, first: int, count: int) -> NDArray[np.int16]:
+        """Samples `first` to `first + count - 1`, all of them due, (count, 3)."""
+        samples = np.arange(first - _PAST, first + count)
+        times_s = np.maximum(self._start_s + samples / SAMPLE_RATE_HZ, self._start_s)
+        input_v = np.empty((CHANNELS, count))
+        routed = self._plant.closed(Element.DIGITIZER)
+        for channel, (a, b) in enumerate(((Node.P, Node.PE), (Node.N, Node.PE), (Node.LINK, Node.N))):
+            if routed or a is Node.LINK:
+                input_v[channel] = np.convolve(self._plant.waveform(times_s, a, b), _KERNEL, "valid")
+            else:
+                input_v[channel] = 0.0
+        noise = np.array([noise.normal(first, count) for noise in self._noise])
+        measured_v = input_v.T * self._gain + self._offset_v + NOISE_V * noise.T
+        limited_v = np.clip(measured_v, digitizer.COUNTS_MIN * LSB_V, digitizer.COUNTS_MAX * LSB_V)
+        counts: NDArray[np.int16] = np.rint(limited_v / LSB_V).astype(np.int16)
+        return counts
+
+
+def over_range(counts: NDArray[np.int16]) -> int:
+    """Bit per channel that touches an end of the range."""
+    ends = (counts == digitizer.COUNTS_MIN) | (counts == digitizer.COUNTS_MAX)
+    return sum(1 << channel for channel, touched in enumerate(ends.any(axis=0).tolist()) if touched)
+
+
+class DigitizerStub:
+    """One front end on a serial line; build it inside a running loop."""
+
+    def __init__(self, port: SerialPort, plant: SampledPlant, seed: int) -> None:
+        self._port = port
+        self._loop = asyncio.get_running_loop()
+        self._converter = Converter(plant, seed, self._loop.time())
+        self._deframer = digitizer.Deframer()
+        self._sequence = 0
+        self._first = 0
+        self._sent = 0
+        self._block_due: asyncio.TimerHandle | None = None
+        port.listen(self._take)
+
+    def _take(self, data: bytes) -> None:
+        for payload in self._deframer.feed(data):
+            order = digitizer.decode_command(payload)
+            if isinstance(order, digitizer.Failed):
+                self._answer(order)
+            elif order is not None:
+                self._obey(order)
+
+    def _obey(self, order: digitizer.Order) -> None:
+        if order.command is Command.IDENTIFY:
+            self._answer(digitizer.Identity(order.sequence, SERIAL, FIRMWARE))
+        elif order.command is Command.MEAN:
+            first = self._converter.due(self._loop.time())
+            self._loop.call_at(self._converter.time_s(first + order.n - 1), self._answer_mean, order, first)
+        elif order.command is Command.START:
+            self._start(order.sequence)
+        else:
+            self._stop()
+            self._answer(digitizer.Stopped(order.sequence, self._sent))
+
+    def _answer(self, message: digitizer.Message, delay_s: float = LATENCY_S) -> None:
+        self._port.emit(digitizer.frame(digitizer.encode_message(message)), delay_s)
+
+    def _answer_mean(self, order: digitizer.Order, first: int) -> None:
+        counts = self._converter.counts(first, order.n)
+        mean_v = (counts.mean(axis=0) * LSB_V).tolist()
+        sd_v = (counts.std(axis=0) * LSB_V).tolist()
+        self._answer(
+            digitizer.Mean(
+                order.sequence,
+                order.n,
+                over_range(counts),
+                (mean_v[0], mean_v[1], mean_v[2]),
+                (sd_v[0], sd_v[1], sd_v[2]),
+            )
+        )
+
+    def _start(self, sequence: int) -> None:
+        if self._block_due is not None:
+            self._block_due.cancel()
+        self._sequence = sequence
+        self._first = self._converter.due(self._loop.time())
+        self._sent = 0
+        self._answer(digitizer.Started(sequence), 0.0)
+        self._await_block()
+
+    def _await_block(self) -> None:
+        last = self._first + self._sent + BLOCK_SAMPLES - 1
+        self._block_due = self._loop.call_at(self._converter.time_s(last), self._block)
+
+    def _block(self) -> None:
+        self._send_block(BLOCK_SAMPLES)
+        self._await_block()
+
+    def _send_block(self, count: int) -> None:
+        counts = self._converter.counts(self._first + self._sent, count)
+        block = digitizer.Block(self._sequence, self._sent, over_range(counts), digitizer.raw_samples(counts))
+        self._answer(block, 0.0)
+        self._sent += count
+
+    def _stop(self) -> None:
+        """Send what has been sampled since the last block."""
+        if self._block_due is None:
+            return
+        self._block_due.cancel()
+        self._block_due = None
+        taken = self._converter.due(self._loop.time()) - self._first
+        while self._sent < taken:
+            self._send_block(min(BLOCK_SAMPLES, taken - self._sent))

@@ -1,0 +1,70 @@
+"""Packs and stations are drawn as the populations say, and every quantity has its own channel."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bmsctl.errors import ScenarioError
+from firmware_stubs.population import PACKS, draw_pack, draw_station, facts_of
+
+UNITS = [draw_pack(facts_of("AS52"), seed) for seed in range(300)]
+STATIONS = [draw_station(seed) for seed in range(300)]
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_the_table_is_consistent(pack: str) -> None:
+    facts = facts_of(pack)
+    assert facts.id == pack
+    assert facts.series % facts.modules == 0
+    assert facts.max_working_voltage_v == pytest.approx(4.2 * facts.series)
+    assert facts.series * facts.group_ohm < facts.pack_ohm < 1.35 * facts.series * facts.group_ohm
+    assert 0.5 * facts.y_farad * facts.max_working_voltage_v**2 < 0.2 / 4
+    unit = draw_pack(facts, 1)
+    assert len(unit.rest_spread_v) == len(unit.group_ohm) == len(unit.incoming_error_v) == facts.series
+    assert len(unit.busbar_ohm) == facts.modules - 1
+    assert len(unit.temperature_c) == facts.thermistors
+
+
+def test_an_unknown_pack_is_refused_and_the_known_are_named() -> None:
+    with pytest.raises(ScenarioError, match=r"AS99.*AS40.*AM87"):
+        facts_of("AS99")
+
+
+@pytest.mark.parametrize(
+    ("values", "mean", "sd"),
+    [
+        ([unit.soc for unit in UNITS], 0.25, 0.015),
+        ([unit.precharge_ohm for unit in UNITS], 50.0, 1.0),
+        ([unit.y_farad for unit in UNITS], 0.33e-6, 0.0198e-6),
+        ([math.log(unit.insulation_pos_ohm) for unit in UNITS], math.log(20e6), 0.4),
+        ([math.log(unit.insulation_neg_ohm) for unit in UNITS], math.log(20e6), 0.4),
+        ([math.log(unit.outer_pos_ohm) for unit in UNITS], math.log(2e9), 0.5),
+        ([station.link_farad for station in STATIONS], 0.5e-3, 0.0046e-3),
+        ([station.digitizer_neg_ohm for station in STATIONS], 10e6, 10e3),
+        (np.concatenate([unit.rest_spread_v for unit in UNITS]).tolist(), 0.0, 1.0e-3),
+        (np.concatenate([unit.group_ohm for unit in UNITS]).tolist(), 0.55e-3, 0.0165e-3),
+        (np.concatenate([unit.busbar_ohm for unit in UNITS]).tolist(), 80e-6, 6e-6),
+    ],
+)
+def test_populations(values: list[float], mean: float, sd: float) -> None:
+    assert np.mean(values) == pytest.approx(mean, abs=4 * sd / math.sqrt(len(values)))
+    assert np.std(values) == pytest.approx(sd, rel=0.15)
+
+
+def test_the_link_capacitor_is_within_what_the_station_claims() -> None:
+    assert max(abs(station.link_farad / 0.5e-3 - 1.0) for station in STATIONS) <= 0.02 + 1e-12
+
+
+def test_no_good_pack_is_far_out() -> None:
+    assert all(abs(unit.precharge_ohm / 50.0 - 1.0) <= 0.1 for unit in UNITS)
+    assert all(3e-3 < np.ptp(unit.rest_spread_v) < 9e-3 for unit in UNITS)
+    assert all(np.ptp(unit.temperature_c) < 4.0 for unit in UNITS)
+
+
+def test_a_unit_is_a_function_of_its_seed() -> None:
+    again = draw_pack(facts_of("AS52"), 17)
+    assert again.rest_spread_v.tobytes() == UNITS[17].rest_spread_v.tobytes()
+    assert again.precharge_ohm == UNITS[17].precharge_ohm != UNITS[18].precharge_ohm
