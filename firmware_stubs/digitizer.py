@@ -29,12 +29,11 @@ NOISE_V = 0.05
 GAIN_SD = 5e-4
 OFFSET_SD_V = 0.02
 
-_DECAY = math.exp(-1.0 / (LOW_PASS_S * SAMPLE_RATE_HZ))
 _PAST = 23
 """Samples before the newest that still show after the low pass, to 1e-6."""
-_KERNEL: F64 = np.power(_DECAY, np.arange(_PAST + 1.0))
-_KERNEL /= _KERNEL.sum()
-_CHANNELS = ("v_pos", "v_neg", "v_link")
+_WEIGHTS: F64 = np.exp(np.arange(-_PAST, 1.0) / (LOW_PASS_S * SAMPLE_RATE_HZ))
+_WEIGHTS /= _WEIGHTS.sum()
+_INPUTS = ((Node.P, Node.PE), (Node.N, Node.PE), (Node.LINK, Node.N))
 
 
 class SampledPlant(Protocol):
@@ -51,9 +50,9 @@ class Converter:
         self._plant = plant
         self._start_s = start_s
         errors = draw(seed, "digitizer.channels").standard_normal((2, CHANNELS))
-        self._gain = 1.0 + GAIN_SD * errors[0]
-        self._offset_v = OFFSET_SD_V * errors[1]
-        self._noise = [Noise(seed, f"digitizer.{name}") for name in _CHANNELS]
+        self._counts_per_v = (1.0 + GAIN_SD * errors[0]) / LSB_V
+        self._offset = OFFSET_SD_V / LSB_V * errors[1]
+        self._noise = Noise(seed, "digitizer.samples")
 
     def time_s(self, sample: int) -> float:
         """When a sample is taken."""
@@ -65,24 +64,28 @@ class Converter:
 
     def counts(self, first: int, count: int) -> NDArray[np.int16]:
         """Samples `first` to `first + count - 1`, all of them due, (count, 3)."""
-        samples = np.arange(first - _PAST, first + count)
-        times_s = np.maximum(self._start_s + samples / SAMPLE_RATE_HZ, self._start_s)
-        input_v = np.empty((CHANNELS, count))
+        times_s = np.arange(first - _PAST, first + count) / SAMPLE_RATE_HZ
+        if first < _PAST:
+            np.maximum(times_s, 0.0, out=times_s)
+        times_s += self._start_s
         routed = self._plant.closed(Element.DIGITIZER)
-        for channel, (a, b) in enumerate(((Node.P, Node.PE), (Node.N, Node.PE), (Node.LINK, Node.N))):
+        sampled = np.zeros((count, CHANNELS))
+        for channel, (a, b) in enumerate(_INPUTS):
             if routed or a is Node.LINK:
-                input_v[channel] = np.convolve(self._plant.waveform(times_s, a, b), _KERNEL, "valid")
-            else:
-                input_v[channel] = 0.0
-        noise = np.array([noise.normal(first, count) for noise in self._noise])
-        measured_v = input_v.T * self._gain + self._offset_v + NOISE_V * noise.T
-        limited_v = np.clip(measured_v, digitizer.COUNTS_MIN * LSB_V, digitizer.COUNTS_MAX * LSB_V)
-        counts: NDArray[np.int16] = np.rint(limited_v / LSB_V).astype(np.int16)
-        return counts
+                sampled[:, channel] = np.correlate(self._plant.waveform(times_s, a, b), _WEIGHTS, "valid")
+        sampled *= self._counts_per_v
+        sampled += self._offset
+        sampled += (NOISE_V / LSB_V) * self._noise.normal(CHANNELS * first, CHANNELS * count).reshape(count, CHANNELS)
+        np.rint(sampled, out=sampled)
+        np.maximum(sampled, digitizer.COUNTS_MIN, out=sampled)
+        np.minimum(sampled, digitizer.COUNTS_MAX, out=sampled)
+        return sampled.astype(np.int16)
 
 
 def over_range(counts: NDArray[np.int16]) -> int:
     """Bit per channel that touches an end of the range."""
+    if counts.min() > digitizer.COUNTS_MIN and counts.max() < digitizer.COUNTS_MAX:
+        return 0
     ends = (counts == digitizer.COUNTS_MIN) | (counts == digitizer.COUNTS_MAX)
     return sum(1 << channel for channel, touched in enumerate(ends.any(axis=0).tolist()) if touched)
 

@@ -115,6 +115,11 @@ class PlcStub:
         """Whether a trip is latched."""
         return self._cause is not TripCause.NONE
 
+    @property
+    def permitted(self) -> bool:
+        """Whether high voltage is permitted."""
+        return self._phase is Phase.PERMITTED
+
     def press_estop(self) -> None:
         """A person presses the emergency stop."""
         self._open_chain(plc.ESTOP_RELEASED, TripCause.ESTOP)

@@ -14,12 +14,13 @@ from typing import Any
 from bmsctl.compose.software import software
 from bmsctl.compose.watches import Watches
 from bmsctl.domain.attempts import may_start
-from bmsctl.domain.events import AttemptOpened
+from bmsctl.domain.events import AttemptClosed, AttemptOpened
 from bmsctl.domain.lease import LeaseBook
 from bmsctl.domain.links import Clock
 from bmsctl.domain.packml import Event, Mode, State
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.units import Second
+from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import Site, StationWatch
 from bmsctl.drivers.bms import CanBms
 from bmsctl.drivers.digitizer import SerialDigitizer
@@ -51,15 +52,9 @@ class Order:
     retest_cause: str | None = None
 
 
-class Interrupted(Exception):
-    """A signal ended the station before a pack was on it."""
-
-
 def utc_text(clock: Clock) -> str:
-    """Wall time as RFC 3339, whole milliseconds dropped when zero."""
-    moment = datetime.fromtimestamp(round(clock.utc().unix_s, 3), UTC)
-    text = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return text.replace(".000Z", "Z")
+    """Wall time as records carry it: RFC 3339, whole seconds, UTC."""
+    return datetime.fromtimestamp(int(clock.utc().unix_s), UTC).isoformat().replace("+00:00", "Z")
 
 
 def devices_of(site: Site) -> Devices:
@@ -130,7 +125,11 @@ class EolStation:
             now=self._now,
             utc_text=lambda: utc_text(self._site.clock),
         )
-        outcome = await self.sequencer.start(job)
+        try:
+            outcome = await self.sequencer.start(job)
+        except Refused as error:
+            closed = AttemptClosed(Verdict.ABORTED, str(error), "hold", utc_text(self._site.clock), crash=False)
+            return await log.close(closed)
         record: Mapping[str, Any] = await outcome
         return record
 
@@ -178,7 +177,6 @@ async def test_one(
         ready: called with the station before it starts.
 
     Raises:
-        Interrupted: by a signal, before a record was begun.
         StoreError, Refused, StepInvalid: as `EolStation`.
     """
     journal = Journal.open(store, site.clock)
@@ -188,8 +186,6 @@ async def test_one(
             ready(station)
         site.on_interrupt(lambda signal: station.sequencer.abort(f"interrupted by {signal}"))
         async with station.running():
-            if station.sequencer.state is not State.IDLE:
-                raise Interrupted
             return await station.test(order)
     finally:
         journal.close()

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bmsctl.compose.eol import Interrupted, Order, test_one
+from bmsctl.compose.eol import Order, test_one
 from bmsctl.compose.recipes import RecipeBook
 from bmsctl.compose.worlds import open_world
 from bmsctl.domain.packml import Mode
 from bmsctl.domain.world import Site, StationWatch
+from bmsctl.errors import StepInvalid
 
 
 @dataclass
@@ -44,6 +45,8 @@ def simulate_one(
 
     try:
         record = world.run(main)
-    except Interrupted:
+    except StepInvalid:
+        if not world.interrupted:
+            raise
         return SimResult(None, world.findings(), interrupted=True)
     return SimResult(record, world.findings(), interrupted=world.interrupted)

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _make_encode() -> Callable[[Any], str]:
+    """`_ENCODER.encode`, which sets up its C part anew for every value, with that part set up once."""
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return _ENCODER.encode
+    escape = json.encoder.encode_basestring
+    encode = make(None, _ENCODER.default, escape, None, ":", ",", True, False, False)
+    return lambda value: "".join(encode(value, 0))
+
+
+_encode = _make_encode()
 
 
 def canonical_json(value: Any) -> str:
@@ -16,7 +30,7 @@ def canonical_json(value: Any) -> str:
         ValueError: a NaN or an infinity.
         TypeError: not a JSON value.
     """
-    text = _ENCODER.encode(value)
+    text = _encode(value)
     if text.isascii():
         return text
     # A lone surrogate (an undecodable byte of a label) has no UTF-8; its backslash form is its JSON escape.

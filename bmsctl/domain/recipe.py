@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from bmsctl.domain.canonical import canonical_json, sha256_hex
@@ -99,8 +100,12 @@ class Recipe:
         """
         return {"stacking": self.stacking, "eol": self.eol}[station]
 
-    def to_json(self) -> dict[str, Any]:
-        """Everything but the provenance as a JSON object."""
+    def to_json(self) -> Mapping[str, Any]:
+        """Everything but the provenance as a JSON object, made once and not to be changed."""
+        return self._json
+
+    @cached_property
+    def _json(self) -> Mapping[str, Any]:
         return {**_content(self.id, self.revision, self.pack, self.stacking, self.eol), "sha256": self.sha256}
 
     @classmethod
@@ -149,8 +154,13 @@ def _step_json(step: StepRecipe) -> dict[str, Any]:
         "mandatory": step.mandatory,
         "max_s": step.max_s,
         "limits": {name: _limit_json(limit) for name, limit in step.limits.items()},
-        "params": dict(step.params),
+        "params": {name: _own(value) for name, value in step.params.items()},
     }
+
+
+def _own(value: Parameter) -> Parameter:
+    """The value, a table as a copy, so that nobody's change to the JSON changes the recipe."""
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def _limit_json(limit: Limit) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from bmsctl.domain.events import (
     TraceRecorded,
     payload,
 )
-from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.record_schema import SCHEMA_ID
 
 _MEASUREMENT_KEYS = ("name", "value", "unit", "low", "high", "u95")
@@ -81,12 +80,20 @@ def _genealogy(events: Sequence[Event]) -> list[dict[str, Any]]:
 def _steps(events: Sequence[Event], opened: AttemptOpened, closed: AttemptClosed | None) -> list[dict[str, Any]]:
     """Every step of the recipe in its order; then, so that nothing is hidden, any the recipe does not know."""
     why_not = "not run yet" if closed is None else f"not run: {closed.reason or 'the attempt was closed'}"
-    names = [step.run for step in Recipe.from_json(opened.recipe).steps(opened.station)]
+    names = _step_names(opened)
     steps = {name: _step(name, why_not) for name in names}
     for event in events:
         if isinstance(event, StepStarted | StepSkipped | Measured | TraceRecorded | StepFinished):
             _tell(steps.setdefault(event.step, _step(event.step, why_not)), event, closed)
     return list(steps.values())
+
+
+def _step_names(opened: AttemptOpened) -> list[str]:
+    """The recipe's steps at the station; ValueError if the stored recipe is none."""
+    try:
+        return [step["run"] for step in opened.recipe[opened.station]]
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"the stored recipe has no steps of station {opened.station}") from error
 
 
 def _step(name: str, why_not: str) -> dict[str, Any]:
@@ -117,4 +124,5 @@ def _tell(
 
 
 def _selected(event: Event, keys: Sequence[str]) -> dict[str, Any]:
-    return {key: getattr(event, key) for key in keys}
+    values = vars(event)
+    return {key: values[key] for key in keys}

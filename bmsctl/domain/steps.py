@@ -207,6 +207,7 @@ EOL = (
             "u_pn_digitizer": _both("V"),
             "time_to_safe": _high("s"),
         },
+        params={"u95_voltage": _in("V"), "u95_time": _in("s")},
     ),
 )
 

@@ -12,7 +12,7 @@ from typing import Any
 from bmsctl.domain.events import AttemptClosed, Measured, Noted, StepFinished, StepSkipped, StepStarted
 from bmsctl.domain.journal import RunLog
 from bmsctl.domain.lease import Lease, LeaseBook
-from bmsctl.domain.limits import judge
+from bmsctl.domain.limits import Reading, judge
 from bmsctl.domain.pack import PackSpec
 from bmsctl.domain.recipe import StepRecipe
 from bmsctl.domain.steps import Gate, gate_of
@@ -64,7 +64,7 @@ class Run:
         self._leases: Mapping[str, Lease] = {}
         self._facts = RunFacts(label)
         self._verdicts: dict[str, Verdict] = {}
-        self._open: tuple[str, float] | None = None
+        self._open: tuple[StepContext, float] | None = None
         self._blocked: dict[Gate, str] = {}
 
     async def prepare(self, scope: RunScope) -> None:
@@ -102,18 +102,21 @@ class Run:
 
     async def _execute_step(self, recipe: StepRecipe, scope: RunScope) -> None:
         step = self._steps[recipe.run]
-        started_s = self._now()
-        self._open = (recipe.run, started_s)
-        self._log.append(StepStarted(recipe.run, started_s - self._started_s))
+        context = self._begin_step(recipe)
         await self._log.commit()
-        context = StepContext(
-            self._devices, self._leases, recipe, self._pack, self._facts, self._log, self._watch, self._now
-        )
         leases = [self._leases[device] for device in step.devices]
         scope.begin_step(recipe.run, recipe.max_s, leases, self._bms_silent if step.high_voltage else None)
         reason = await self._measure(step, context)
         scope.end_step()
         self._finish(context, reason)
+
+    def _begin_step(self, recipe: StepRecipe) -> StepContext:
+        context = StepContext(
+            self._devices, self._leases, recipe, self._pack, self._facts, self._log, self._watch, self._now
+        )
+        self._open = (context, self._now())
+        self._log.append(StepStarted(recipe.run, self._open[1] - self._started_s))
+        return context
 
     async def _measure(self, step: Step, context: StepContext) -> str | None:
         """Run the step; why it could not measure, or None."""
@@ -137,7 +140,7 @@ class Run:
             measurement = judge(missing, None, limit, missing_because=why)
             context.measurements[missing] = measurement
             self._log.append(Measured.of(name, measurement, limit))
-        verdicts = [measurement.verdict for measurement in context.measurements.values()]
+        verdicts = _verdicts(context)
         verdict = fold_step([*verdicts, Verdict.INVALID] if error else verdicts)
         self._close_step(name, verdict, _reason(context, verdict, error))
         if verdict is not Verdict.PASS:
@@ -162,7 +165,11 @@ class Run:
     async def close(self, end: RunEnd, safe: SafeReport) -> Any:
         """Log how the run ended and what make_safe proved, commit, show; the record."""
         if self._open is not None:
-            self._close_step(self._open[0], end.verdict or Verdict.INVALID, end.reason)
+            context = self._open[0]
+            verdict = end.verdict
+            if verdict is not Verdict.ABORTED:
+                verdict = fold_step([*_verdicts(context), Verdict.INVALID])
+            self._close_step(context.recipe.run, verdict, end.reason)
         done = set(self._verdicts)
         for recipe in self._recipe:
             if recipe.run == SAFE_STEP:
@@ -186,16 +193,17 @@ class Run:
         return next((f"{name}: {verdict}" for name, verdict in self._verdicts.items() if verdict != Verdict.PASS), "")
 
     def _log_safe(self, recipe: StepRecipe, safe: SafeReport) -> None:
-        now_s = self._now()
-        self._open = (recipe.run, now_s)
-        self._log.append(StepStarted(recipe.run, now_s - self._started_s))
-        context = StepContext(
-            self._devices, self._leases, recipe, self._pack, self._facts, self._log, self._watch, self._now
-        )
-        for name, reading in safe.readings.items():
-            context.measure(name, reading)
+        context = self._begin_step(recipe)
+        for name, value in safe.values.items():
+            unit = recipe.limits[name].unit
+            u95 = recipe.quantity("u95_time" if unit == "s" else "u95_voltage")
+            context.measure(name, Reading(value, unit, u95))
         error = "; ".join(safe.failures) or None
         self._finish(context, error)
+
+
+def _verdicts(context: StepContext) -> list[Verdict]:
+    return [measurement.verdict for measurement in context.measurements.values()]
 
 
 def _reason(context: StepContext, verdict: Verdict, error: str | None) -> str:

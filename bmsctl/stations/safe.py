@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from bmsctl.domain.lease import LeaseBook
-from bmsctl.domain.limits import Reading
 from bmsctl.domain.ports import Route
 from bmsctl.domain.units import Second
 from bmsctl.errors import DeviceError
@@ -32,12 +31,12 @@ PROOF_SAMPLES = 200
 class SafeReport:
     """What make_safe saw.
 
-    `voltage_free`: the PLC's own two-channel proof. `readings` are the values of step `make_safe`; a device
-    that did not answer is missing there and named in `failures`.
+    `voltage_free`: the PLC's own two-channel proof. `values` are those of step `make_safe`, in V and s; a
+    device that did not answer is missing there and named in `failures`.
     """
 
     voltage_free: bool
-    readings: Mapping[str, Reading] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
 
 
@@ -65,17 +64,15 @@ class MakeSafe:
         await self._child("bms", self._relays_open(), RELAYS_DEADLINE_S, failures)
         free = await self._child("plc", self._voltage_free(), DISCHARGE_DEADLINE_S, failures)
         time_to_safe_s = self._now() - started_s
-        readings: dict[str, Reading] = {}
-        if free:
-            readings["time_to_safe"] = Reading(time_to_safe_s, "s", 0.05)
+        values: dict[str, float] = {"time_to_safe": time_to_safe_s} if free else {}
         for proof in await asyncio.gather(
             self._child("plc", self._plc_proof(), PROOF_DEADLINE_S, failures),
             self._child("digitizer", self._digitizer_proof(), PROOF_DEADLINE_S, failures),
         ):
-            readings.update(proof or {})
+            values.update(proof or {})
         self._devices.matrix.open_all()
         self._devices.plc.supply_off()
-        return SafeReport(bool(free), readings, tuple(failures))
+        return SafeReport(bool(free), values, tuple(failures))
 
     async def _child(
         self, device: str, work: Coroutine[Any, Any, T], deadline_s: float, failures: list[str]
@@ -108,15 +105,11 @@ class MakeSafe:
                 return True
             await asyncio.sleep(STATUS_PERIOD_S)
 
-    async def _plc_proof(self) -> dict[str, Reading]:
+    async def _plc_proof(self) -> dict[str, float]:
         volts = await self._devices.plc.voltages(Second(PROOF_DEADLINE_S))
-        return {
-            "u_pn_plc": Reading(volts.u_pn, "V", 1.0),
-            "u_p_pe": Reading(volts.u_p_pe, "V", 1.0),
-            "u_n_pe": Reading(volts.u_n_pe, "V", 1.0),
-        }
+        return {"u_pn_plc": volts.u_pn, "u_p_pe": volts.u_p_pe, "u_n_pe": volts.u_n_pe}
 
-    async def _digitizer_proof(self) -> dict[str, Reading]:
+    async def _digitizer_proof(self) -> dict[str, float]:
         await self._devices.matrix.connect(self._leases.grant("matrix", 1.0), {Route.DIGITIZER})
         reading = await self._devices.digitizer.mean(self._leases.grant("digitizer", 1.0), PROOF_SAMPLES)
-        return {"u_pn_digitizer": Reading(reading.v_pos - reading.v_neg, "V", 1.0)}
+        return {"u_pn_digitizer": reading.v_pos - reading.v_neg}

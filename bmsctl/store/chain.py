@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from json.encoder import encode_basestring_ascii as quoted
+from typing import NamedTuple
 
-from bmsctl.domain.canonical import canonical_json, sha256_hex
+from bmsctl.domain.canonical import sha256_hex
 
 GENESIS = ""
 """What the first row of a run is chained to."""
@@ -25,6 +26,11 @@ class EventRow(NamedTuple):
 
 
 def digest(previous_sha256: str, record_id: str, row: EventRow) -> str:
-    """The row's link of the chain; raises ValueError or TypeError for columns no row can have."""
-    head: list[Any] = [previous_sha256, record_id, *row[:-1]]
-    return sha256_hex(f"{canonical_json(head)}{row.payload}".encode())
+    """The row's link of the chain; raises TypeError for columns no row can have.
+
+    What is hashed: the columns before the payload as a JSON array, then the payload.
+    """
+    seq, kind, t_s, utc_s, quality, payload = row
+    time = "null" if t_s is None else repr(t_s)
+    head = f"[{quoted(previous_sha256)},{quoted(record_id)},{seq},{quoted(kind)},{time},{utc_s!r},{quoted(quality)}]"
+    return sha256_hex(f"{head}{payload}".encode())

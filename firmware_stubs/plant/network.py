@@ -149,7 +149,9 @@ class Segment:
         level_v = float(self.mode.steady_v[a] - self.mode.steady_v[b])
         amplitudes_v = (self._amplitude_v[a] - self._amplitude_v[b]).tolist()
         terms = [
-            (rate, volts) for rate, volts in zip(self.mode.rates, amplitudes_v, strict=True) if abs(volts) > NEGLIGIBLE_V
+            (rate, volts)
+            for rate, volts in zip(self.mode.rates, amplitudes_v, strict=True)
+            if abs(volts) > NEGLIGIBLE_V
         ]
         self._pairs[a * NODES + b] = level_v, terms
         return level_v, terms

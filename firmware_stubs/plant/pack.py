@@ -51,7 +51,7 @@ class PlantCondition:
 
 
 class Plant:
-    """Pack, contactors and the station's high-voltage elements. Times are loop times and may be 0.
+    """Pack, contactors and the station's high-voltage elements, at rest since ever. Times are loop times.
 
     Inputs take effect at `t_s`, or at the newest event if that is later. Voltages are answered for any time from
     REMEMBERED_S before the newest event up to now; asking for a later time settles it: later inputs cannot
@@ -76,7 +76,7 @@ class Plant:
             state |= SWITCHES[relay] * contactor.closed
         self._circuit = Circuit(unit, self.station, self._cells.stack_v)
         mode = self._circuit.mode(state)
-        self._timeline = Timeline(Segment(0.0, state, mode, mode.steady_v))
+        self._timeline = Timeline(Segment(-math.inf, state, mode, mode.steady_v))
 
     @property
     def incoming_cell_voltage_v(self) -> F64:

@@ -72,8 +72,8 @@ class SimCanPort:
             if tampered is None:
                 return
             frame = tampered
-        self._bus.carried += 1
-        asyncio.get_running_loop().call_later(CAN_FRAME_S, self._bus.deliver, frame)
+        loop = asyncio.get_running_loop()
+        loop.call_at(self._bus.occupy(loop.time()), self._bus.deliver, frame)
 
     def start(self, cyclics: Iterable[Cyclic]) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -146,11 +146,12 @@ class SimCanLink:
             lease.check()
         if self.bus_off:
             raise LinkDown(self._device, "the CAN controller is bus-off; check termination and wiring")
-        self._bus.carried += 1
         if self._bus.tap is not None:
             self._bus.tap(frame)
+        loop = asyncio.get_running_loop()
+        arrival_s = self._bus.occupy(loop.time())
         for port, sink in self._bus.ecu_sinks.get(frame.can_id, ()):
-            asyncio.get_running_loop().call_later(CAN_FRAME_S, self._arrive, port, sink, frame)
+            loop.call_at(arrival_s, self._arrive, port, sink, frame)
 
     @staticmethod
     def _arrive(port: SimCanPort, sink: Callable[[CanFrame], None], frame: CanFrame) -> None:
@@ -198,11 +199,18 @@ class SimCan:
         self.ecu_sinks: dict[int, list[tuple[SimCanPort, Callable[[CanFrame], None]]]] = {}
         self.tap: Callable[[CanFrame], None] | None = None
         self.carried = 0
+        self._free_s = 0.0
         self.station = SimCanLink(self, device)
 
     def ecu(self, name: str) -> SimCanPort:
         """Connect an ECU."""
         return SimCanPort(self, name)
+
+    def occupy(self, now_s: float) -> float:
+        """Take the bus for one frame that somebody waits for; when it has arrived. Periodic frames find gaps."""
+        self.carried += 1
+        self._free_s = max(now_s, self._free_s) + CAN_FRAME_S
+        return self._free_s
 
     def deliver(self, frame: CanFrame) -> None:
         received = frame._replace(t_s=asyncio.get_running_loop().time())

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bmsctl.domain import steps as catalogue
 from bmsctl.domain.events import AttemptOpened
 from bmsctl.domain.lease import LeaseBook
 from bmsctl.domain.limits import Limit, Reading
@@ -23,6 +24,7 @@ from bmsctl.domain.links import WallTime
 from bmsctl.domain.packml import Event, State
 from bmsctl.domain.ports import PlcStatus, TripCause
 from bmsctl.domain.recipe import Recipe, StepRecipe
+from bmsctl.domain.steps import GateRule
 from bmsctl.domain.units import Second
 from bmsctl.stations.devices import Devices
 from bmsctl.stations.run import Run
@@ -83,6 +85,11 @@ def steps() -> tuple[StepRecipe, ...]:
     )
 
 
+def register() -> None:
+    """Let the catalogue know the bench's steps."""
+    catalogue._GATES = {**catalogue._GATES, **{f"step_{number}": GateRule() for number in range(STEPS)}}
+
+
 def opened(recipe: Recipe) -> AttemptOpened:
     """An attempt on the bench."""
     return AttemptOpened(
@@ -140,7 +147,8 @@ async def one_run(folder: Path, recipe: Recipe) -> dict[str, Any]:
 
 
 def main() -> None:
-    recipe = Recipe(RECIPE.id, RECIPE.revision, RECIPE.sha256, RECIPE.pack, (), steps(), {})
+    register()
+    recipe = Recipe.of("1", RECIPE.pack, {"stacking": (), "eol": steps()}, {})
     base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
         result = runner.run(one_run(Path(folder), recipe))

@@ -42,7 +42,7 @@ def banned_calls(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Call):
             name = _dotted(node.func)
             for banned, why in BANNED.items():
-                if name == banned or name.endswith("." + banned):
+                if name == banned or ("." in banned and name.endswith("." + banned)):
                     yield f"{node.lineno}: {banned}: {why}"
         elif isinstance(node, ast.TryStar):
             yield f"{node.lineno}: except*: a run continued after its abort"

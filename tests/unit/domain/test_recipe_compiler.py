@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bmsctl.domain.recipe import Origin, Recipe
+from bmsctl.domain.recipe import Origin, Recipe, StepRecipe
 from bmsctl.domain.recipe_compiler import compile_recipe
 from bmsctl.domain.recipe_compiler_sources import BYTES_MAX
 from bmsctl.domain.steps import CATALOGUE
@@ -46,7 +47,7 @@ def findings(text: bytes | str, **files: bytes | str) -> list[str]:
     return refused.value.findings
 
 
-def step(recipe: Recipe, run: str):  # type: ignore[no-untyped-def]
+def step(recipe: Recipe, run: str) -> StepRecipe:
     return next(step for step in recipe.eol if step.run == run)
 
 
@@ -187,7 +188,7 @@ def test_every_value_tells_file_line_text_and_reason() -> None:
     for origin in provenance.values():
         source = {**INSTALLED, "x.toml": b"\n\n\n" + b'20 mV" "a new drawing'}[origin.file]
         line = source.decode().splitlines()[origin.line - 1]
-        assert origin.text in line or origin.text == "3.4"
+        assert origin.text in line
         assert origin.why in line
     values = sum(len(s.params) for s in recipe.eol) + sum(
         (limit.low is not None) + (limit.high is not None) for s in recipe.eol for limit in s.limits.values()
@@ -244,7 +245,5 @@ SCRAPS = ["", '"', "[", "]", "{", "}", "=", ".", "nan", '"""', "'''", "\n", "#",
 @given(st.integers(0, len(PLATFORM)), st.integers(0, 60), st.sampled_from(SCRAPS))
 def test_a_damaged_recipe_compiles_or_is_refused(at: int, cut: int, scrap: str) -> None:
     damaged = PLATFORM[:at] + scrap + PLATFORM[at + cut :]
-    try:
-        compiled(CHILD, **{"platforms/ampr_small.toml": damaged})
-    except RecipeError as error:
-        assert all(finding.partition(":")[0].endswith(".toml") for finding in error.findings)
+    with contextlib.suppress(RecipeError):
+        assert compiled(CHILD, **{"platforms/ampr_small.toml": damaged}).id == "AS52"

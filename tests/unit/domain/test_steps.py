@@ -8,16 +8,16 @@ from bmsctl.domain.recipe import STATIONS
 from bmsctl.domain.steps import CATALOGUE, STEP_NAMES, Gate, Kind, StepSpec, gate_of
 from bmsctl.domain.units import parse_unit
 
+LINE = """
+identify quiescent_current bms_alive bms_identity hvil bonding contactors_open insulation_outer withstand cells_at_rest
+temperatures precharge insulation_live dcir balancing_channels self_discharge ship_soc write_identity dtc_final sleep
+make_safe
+"""
 SPECS = [spec for specs in CATALOGUE.values() for spec in specs]
 
 
 def test_the_order_is_that_of_the_line() -> None:
-    line = (
-        "identify quiescent_current bms_alive bms_identity hvil bonding contactors_open insulation_outer withstand "
-        "cells_at_rest temperatures precharge insulation_live dcir balancing_channels self_discharge ship_soc "
-        "write_identity dtc_final sleep make_safe"
-    ).split()
-    assert list(STEP_NAMES["eol"]) == [name for name in line if name in STEP_NAMES["eol"]]
+    assert list(STEP_NAMES["eol"]) == [name for name in LINE.split() if name in STEP_NAMES["eol"]]
     assert tuple(CATALOGUE) == STATIONS
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from decimal import Decimal
 
 import pytest
@@ -91,9 +93,24 @@ def test_signs_are_not_units_themselves() -> None:
         "٣ V",
         "25 mmV",
         "25 kmin",
-    ]
-    + ["25 mdegC", "25 m%", "25 V/", "25 /V", "25 V/A/s", "1e999 V", "1e1000000000 V", "9" * 40 + " V", "1. V", ".5 V"]
-    + ["nan V", "NaN V", "inf V", "-inf V", "Infinity V", "25\nV", "25 V\x00"],
+        "25 mdegC",
+        "25 m%",
+        "25 V/",
+        "25 /V",
+        "25 V/A/s",
+        "1e999 V",
+        "1e1000000000 V",
+        "9" * 40 + " V",
+        "1. V",
+        ".5 V",
+        "nan V",
+        "NaN V",
+        "inf V",
+        "-inf V",
+        "Infinity V",
+        "25\nV",
+        "25 V\x00",
+    ],
 )
 def test_nonsense_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"quantity|finite|unknown unit"):
@@ -127,10 +144,8 @@ def test_a_ratio_has_the_value_of_its_parts(number: Decimal, above: str, below: 
 
 @given(st.text(max_size=30), st.sampled_from([*PREFIXED, *PLAIN]))
 def test_any_text_is_a_number_or_a_value_error(text: str, unit: str) -> None:
-    try:
-        assert isinstance(parse_quantity(text, unit), float)
-    except ValueError as error:
-        assert str(error)
+    with contextlib.suppress(ValueError):
+        assert math.isfinite(parse_quantity(text, unit))
 
 
 def test_no_prefixed_unit_reads_as_another_unit() -> None:

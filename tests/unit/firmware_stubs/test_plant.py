@@ -119,7 +119,7 @@ def test_without_a_load_good_packs_show_ghosts() -> None:
     plant.switch(0.0, Element.PLC_METER, False)
     plant.switch(0.0, Element.DIGITIZER, True)
     plant.relay_command(1.0, PRECHARGE, True)
-    assert plant.voltage(60.0, Node.P, Node.N) > 200.0
+    assert plant.voltage(60.0, Node.P, Node.N) == pytest.approx(284.0, abs=1.0)
 
 
 @pytest.mark.usefixtures("nominal")
@@ -249,6 +249,16 @@ def test_watchers_hear_of_every_change_with_its_own_time_and_the_new_state() -> 
     assert len(heard) == 4
     assert plant.closed(Element.LOAD)
     assert not plant.closed(Element.DISCHARGE)
+
+
+def test_before_its_first_event_the_plant_has_always_been_at_rest() -> None:
+    plant = plant_of()
+    times_s = np.linspace(-1.0, 1.0, 11)
+    waveform_v = plant.waveform(times_s, Node.B_PLUS, Node.PE)
+    assert waveform_v.tolist() == [plant.voltage(-1.0, Node.B_PLUS, Node.PE)] * 11
+    plant.switch(0.0, Element.LOAD, True)
+    assert plant.voltage(-0.5, Node.B_PLUS, Node.PE) == waveform_v[0]
+    assert plant.voltage(0.5, Node.B_PLUS, Node.PE) != waveform_v[0]
 
 
 def test_an_input_in_the_past_takes_effect_at_the_newest_event() -> None:

@@ -1,0 +1,153 @@
+"""The recipe folder: found by pack, part number and day, vehicle, or path; nothing outside it is read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from bmsctl.compose.recipes import INSTALLED, RecipeBook, compile_file
+from bmsctl.errors import RecipeError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A recipes folder of one's own."""
+    return Path(shutil.copytree(INSTALLED, tmp_path / "recipes"))
+
+
+def newer(folder: Path, name: str, day: str, revision: str) -> None:
+    text = f'extends = "packs/as52.toml"\n[pack]\nrevision = "{revision}"\neffective_from = {day}\n'
+    (folder / "packs" / name).write_text(text)
+
+
+def test_the_installed_recipe_compiles() -> None:
+    recipe = RecipeBook().by_pack("AS52")
+    pack = recipe.pack
+    assert (recipe.id, pack.series, pack.parallel, pack.modules) == ("AS52", 96, 2, 4)
+    assert (pack.u_max, pack.u_nom) == (403.2, 350.0)
+
+
+def test_the_numbers_are_those_of_the_specification() -> None:
+    """Name: low, high (in V, s, Ohm, %, counts), guarded."""
+    expected = {
+        "identify.docking_voltage": (-60, 60, True),
+        "bms_alive.first_frame": (None, 2, True),
+        "bms_alive.frame_errors": (None, 0, False),
+        "bms_identity.software_match": (1, None, False),
+        "bms_identity.foreign_dtcs": (None, 0, False),
+        "contactors_open.u_pn_all_open": (-10, 10, True),
+        "contactors_open.u_pn_precharge_only": (-10, 10, True),
+        "contactors_open.u_pn_main_minus_only": (-10, 10, True),
+        "contactors_open.p_b_minus_all_open": (-60, 60, True),
+        "contactors_open.p_b_minus_main_minus_only": (-60, 60, True),
+        "cells_at_rest.cell_min": (3.4, None, True),
+        "cells_at_rest.cell_max": (None, 3.9, True),
+        "cells_at_rest.cell_deviation": (None, 0.025, True),
+        "cells_at_rest.cell_spread": (None, 0.03, True),
+        "cells_at_rest.pack_sum_deviation": (-1, 1, True),
+        "cells_at_rest.open_wires": (None, 0, False),
+        "precharge.imd_before": (10e3, None, False),
+        "precharge.precharge_resistance": (40, 60, True),
+        "precharge.end_ratio": (98, None, True),
+        "precharge.loaded_ratio": (98, None, True),
+        "precharge.sum_deviation": (-1, 1, True),
+        "make_safe.u_pn_plc": (-60, 60, True),
+        "make_safe.time_to_safe": (None, 5, True),
+    }
+    steps = {step.run: step for step in RecipeBook().by_pack("AS52").eol}
+    for name, limits in expected.items():
+        run, _, measurement = name.partition(".")
+        limit = steps[run].limits[measurement]
+        assert (limit.low, limit.high, limit.guard) == limits, name
+
+
+def test_every_number_of_the_installed_recipe_has_a_reason() -> None:
+    recipe = RecipeBook().by_pack("AS52")
+    without = [key for key, origin in recipe.provenance.items() if not origin.why]
+    assert [key for key in without if not key.startswith(("pack.", "eol.bms_identity.params.dtc_owners."))] == []
+
+
+def test_vehicles_lead_to_packs() -> None:
+    assert RecipeBook().vehicles() == {"renault_5_52": "AS52", "alpine_a290": "AS52", "nissan_micra_52": "AS52"}
+
+
+def test_a_vehicle_without_pack_is_refused_with_its_line(folder: Path) -> None:
+    (folder / "vehicles.toml").write_text('a = "AS52"\n\nb = "AS99"\nc = 5\n')
+    with pytest.raises(RecipeError) as refused:
+        RecipeBook(folder).vehicles()
+    assert [finding.split(": ")[0] for finding in refused.value.findings] == ["vehicles.toml:3", "vehicles.toml:4"]
+
+
+def test_the_part_number_and_the_day_find_the_recipe_in_effect(folder: Path) -> None:
+    newer(folder, "a_later.toml", "2026-03-01", "2")
+    newer(folder, "z_latest.toml", "2026-09-01", "3")
+    book = RecipeBook(folder)
+    days = {"2025-01-01": "1", "2026-02-28": "1", "2026-03-01": "2", "2026-08-31": "2", "2026-09-01": "3"}
+    for day, revision in days.items():
+        assert book.by_part_number("295B08142R", date.fromisoformat(day)).revision == revision
+    assert book.by_pack("AS52").revision == "3"
+
+
+@pytest.mark.parametrize(("part_number", "day"), [("295B08142R", "2024-12-31"), ("nothing", "2026-01-01")])
+def test_no_recipe_in_effect_is_refused(part_number: str, day: str) -> None:
+    with pytest.raises(RecipeError, match=r"in effect on .*; known: AS52 \(295B08142R\)"):
+        RecipeBook().by_part_number(part_number, date.fromisoformat(day))
+
+
+def test_two_recipes_in_effect_from_the_same_day_are_refused(folder: Path) -> None:
+    newer(folder, "copy.toml", "2025-01-01", "2")
+    with pytest.raises(RecipeError, match=r"packs/copy\.toml:1: pack\.effective_from: .* as packs/as52\.toml"):
+        RecipeBook(folder).by_pack("AS52")
+
+
+def test_an_unknown_pack_names_the_known_ones() -> None:
+    with pytest.raises(RecipeError, match=r"no pack 'AS99'; known: AS52"):
+        RecipeBook().by_pack("AS99")
+
+
+def test_a_broken_pack_does_not_stop_another_but_is_named_where_it_may_be_meant(folder: Path) -> None:
+    (folder / "packs" / "as40.toml").write_bytes(b"\xff")
+    book = RecipeBook(folder)
+    assert book.by_pack("AS52").id == "AS52"
+    with pytest.raises(RecipeError, match=r"packs/as40\.toml:1: file: not UTF-8"):
+        book.by_pack("AS40")
+
+
+def test_a_link_out_of_the_folder_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside.toml").write_text('[pack]\nid = "X"\n')
+    (folder / "platforms" / "link.toml").symlink_to(tmp_path / "outside.toml")
+    (folder / "packs" / "x.toml").write_text('extends = "platforms/link.toml"\n')
+    with pytest.raises(RecipeError, match=r"packs/x\.toml:1: extends: .*outside the recipes folder"):
+        compile_file(folder / "packs" / "x.toml", RecipeBook(folder))
+
+
+def test_a_pipe_is_not_read(folder: Path) -> None:
+    os.mkfifo(folder / "packs" / "pipe.toml")
+    with pytest.raises(RecipeError, match=r"packs/pipe\.toml:1: file: .*no such file"):
+        compile_file(folder / "packs" / "pipe.toml", RecipeBook(folder))
+
+
+def test_a_path_inside_a_recipes_folder_uses_that_folder(folder: Path) -> None:
+    platform = folder / "platforms" / "ampr_small.toml"
+    platform.write_text(platform.read_text().replace('high = "30 mV"', 'high = "31 mV"'))
+    recipe = compile_file(folder / "packs" / "as52.toml", RecipeBook())
+    step = next(step for step in recipe.eol if step.run == "cells_at_rest")
+    assert step.limits["cell_spread"].high == 0.031
+
+
+def test_a_loose_file_extends_what_lies_beside_it_or_what_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('extends = "b.toml"\n')
+    (tmp_path / "b.toml").write_text('extends = "packs/as52.toml"\n[pack]\nrevision = "b"\n')
+    recipe = compile_file(tmp_path / "a.toml", RecipeBook())
+    assert (recipe.revision, recipe.provenance["pack.revision"].file) == ("b", "b.toml")
+
+
+def test_loose_files_in_a_circle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('extends = "b.toml"\n')
+    (tmp_path / "b.toml").write_text('extends = "a.toml"\n')
+    with pytest.raises(RecipeError, match="cyclic"):
+        compile_file(tmp_path / "a.toml", RecipeBook())

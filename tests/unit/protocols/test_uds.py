@@ -1,0 +1,143 @@
+"""UDS payloads: pinned bytes, what answers what, and udsoncan as an independent reader; identifiers' data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import udsoncan
+from hypothesis import given
+from hypothesis import strategies as st
+from udsoncan.services import ReadDTCInformation, RoutineControl, WriteDataByIdentifier
+
+from bmsctl.domain.ports import Dtc
+from bmsctl.protocols import dids, uds
+from bmsctl.protocols.dids import Did, Scaled, Text, cell_did, is_bitmap
+from bmsctl.protocols.uds import Nrc, RoutineAction, Sid
+
+
+def test_requests_as_bytes() -> None:
+    assert uds.identified(Sid.READ_DATA_BY_IDENTIFIER, 0xF187) == bytes.fromhex("22F187")
+    assert uds.identified(Sid.WRITE_DATA_BY_IDENTIFIER, 0x91E9, b"\x01") == bytes.fromhex("2E91E901")
+    assert uds.routine(RoutineAction.RESULTS, 0xB010) == bytes.fromhex("3103B010")
+    assert uds.negative(0x22, Nrc.REQUEST_OUT_OF_RANGE) == bytes.fromhex("7F2231")
+
+
+@pytest.mark.parametrize(
+    ("request_hex", "answer_hex", "rest"),
+    [
+        ("22F187", "62F187313233", b"123"),
+        ("22F187", "62F18C313233", None),
+        ("22F187", "62F1", None),
+        ("22F187", "6EF187", None),
+        ("1060", "5060003201F4", bytes.fromhex("003201F4")),
+        ("1060", "5003003201F4", None),
+        ("14FFFFFF", "54", b""),
+        ("190209", "59027F", b"\x7f"),
+        ("190209", "590A7F", None),
+        ("2701", "67011234", b"\x12\x34"),
+        ("2E91E901", "6E91E9", b""),
+        ("3103B010", "7103B01000", b"\x00"),
+        ("3103B010", "7101B01000", None),
+        ("3103B010", "7103FF0100", None),
+        ("22F187", "7F2231", None),
+    ],
+)
+def test_only_the_answer_to_the_request_is_accepted(request_hex: str, answer_hex: str, rest: bytes | None) -> None:
+    assert uds.accepted(bytes.fromhex(request_hex), bytes.fromhex(answer_hex)) == rest
+
+
+def test_refusals_belong_to_a_service() -> None:
+    request = bytes.fromhex("22F187")
+    assert uds.refusal(request, bytes.fromhex("7F2231")) == 0x31
+    assert uds.refusal(request, bytes.fromhex("7F2E31")) is None
+    assert uds.refusal(request, bytes.fromhex("7F22")) is None
+    assert uds.refusal(request, bytes.fromhex("62F187")) is None
+    assert uds.nrc_name(0x33) == "0x33 security access denied"
+    assert uds.nrc_name(0xEE) == "0xEE"
+
+
+@given(st.binary(min_size=1, max_size=20))
+def test_arbitrary_answers_never_raise(answer: bytes) -> None:
+    assert uds.refusal(b"\x22\xf1\x87", answer) is None or answer[0] == 0x7F
+    assert uds.accepted(b"\x22\xf1\x87", answer) is None or answer.startswith(b"\x62\xf1\x87")
+
+
+def test_trouble_codes_pinned_and_by_udsoncan() -> None:
+    dtcs = [Dtc(0x1B1087, 0x2F), Dtc(0x1B0113, 0x08)]
+    records = uds.encode_dtcs(dtcs)
+    assert records == bytes.fromhex("1B10872F 1B011308")
+    assert uds.decode_dtcs(records) == dtcs
+    assert uds.decode_dtcs(b"") == []
+    assert str(dtcs[0]) == "1B10-87"
+    answer = udsoncan.Response(ReadDTCInformation, udsoncan.Response.Code.PositiveResponse, data=b"\x02\x7f" + records)
+    read: Any = ReadDTCInformation.interpret_response(answer, subfunction=0x02)
+    assert [(dtc.id, dtc.status.get_byte_as_int()) for dtc in read.service_data.dtcs] == [
+        (0x1B1087, 0x2F),
+        (0x1B0113, 0x08),
+    ]
+    with pytest.raises(ValueError, match="no whole number"):
+        uds.decode_dtcs(records[:-1])
+
+
+def test_requests_are_those_of_udsoncan() -> None:
+    routine: Any = RoutineControl.make_request(routine_id=0xB010, control_type=1)
+    assert routine.get_payload() == uds.routine(RoutineAction.START, 0xB010)
+    config = {0x9281: udsoncan.DidCodec(">H")}
+    write: Any = WriteDataByIdentifier.make_request(did=0x9281, value=20, didconfig=config)
+    assert write.get_payload() == uds.identified(
+        Sid.WRITE_DATA_BY_IDENTIFIER, Did.SLEEP_DELAY, dids.SLEEP_DELAY.encode(2.0)
+    )
+
+
+def test_negative_response_codes_are_those_of_the_standard() -> None:
+    codes = {code.value: code.name for code in Nrc}
+    for value in codes:
+        assert udsoncan.Response.Code.get_name(value), f"{value:02X}"
+    assert udsoncan.Response.Code.InvalidKey == Nrc.INVALID_KEY
+    assert udsoncan.Response.Code.ExceedNumberOfAttempts == Nrc.EXCEEDED_NUMBER_OF_ATTEMPTS
+    assert udsoncan.Response.Code.ServiceNotSupportedInActiveSession == Nrc.SERVICE_NOT_SUPPORTED_IN_SESSION
+
+
+@pytest.mark.parametrize(
+    ("cell", "did"),
+    [(1, 0x9021), (31, 0x903F), (32, 0x9041), (62, 0x905F), (63, 0x9061), (93, 0x907F), (94, 0x9081), (96, 0x9083)],
+)
+def test_cell_identifiers_step_over_the_bitmaps(cell: int, did: int) -> None:
+    assert cell_did(cell) == did
+    assert not is_bitmap(did)
+
+
+def test_bitmaps() -> None:
+    assert [did for did in range(0x9020, 0x9090) if is_bitmap(did)] == [0x9020, 0x9040, 0x9060, 0x9080]
+    assert not is_bitmap(0xF180)
+
+
+def test_texts() -> None:
+    assert Text(10).encode("295B0") == b"295B0     "
+    assert Text(10).decode(b"295B0     ") == "295B0"
+    assert Text(4).decode(b"\xff" * 4) == ""
+    for data in (b"295B", b"295B0\x01    ", b"\xe9" + b" " * 9):
+        with pytest.raises(ValueError, match=r"due|not text|decode"):
+            Text(10).decode(data)
+    with pytest.raises(ValueError, match="more than 10"):
+        Text(10).encode("295B00001RX")
+
+
+def test_scaled_values() -> None:
+    assert dids.CELL_VOLTAGE.encode(3198 / 1024) == bytes.fromhex("0C7E")
+    assert dids.CELL_VOLTAGE.decode(bytes.fromhex("0C7E")) == pytest.approx(3.12305, abs=1e-5)
+    assert dids.TEMPERATURE.encode(-40.0) == b"\0\0"
+    assert dids.CURRENT.decode(bytes.fromhex("7F80")) == 0.0
+    assert Scaled(2, 0.1).encode(None) == b"\xff\xff"
+    assert Scaled(2, 0.1).decode(b"\xff\xff") is None
+    assert Scaled(2, 0.1).encode(1e9) == b"\xff\xfe"
+    assert Scaled(1, 1.0).encode(-5.0) == b"\0"
+    with pytest.raises(ValueError, match="due"):
+        Scaled(2, 0.1).decode(b"\0")
+
+
+@given(st.integers(0, 0xFFFE))
+def test_scaled_values_come_back(raw: int) -> None:
+    for codec in (dids.CURRENT, dids.BUSBAR_VOLTAGE, dids.PERCENT):
+        assert codec.encode(codec.decode(raw.to_bytes(2))) == raw.to_bytes(2)
