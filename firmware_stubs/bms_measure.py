@@ -87,7 +87,7 @@ class FrontEnd:
     def cell_v(self, t_s: float) -> F64:
         """(series,) cell-group voltages."""
         true_v = self._plant.cell_voltage_v(t_s)
-        warmth_k = float(np.mean(self._plant.temperature_c(t_s))) - CALIBRATED_AT_C
+        warmth_k = float(np.nanmean(self._plant.temperature_c(t_s))) - CALIBRATED_AT_C
         afe_v = (self._afe_error_v + self._afe_drift_v_per_k * warmth_k)[self._afe_of]
         noise = self._cell_noise.normal(len(true_v) * int(t_s / CELL_PERIOD_S), len(true_v))
         return true_v + self._cell_error_v + afe_v + CELL_NOISE_V * noise

@@ -78,7 +78,7 @@ def show(name: str, recipes: Path | None, as_json: bool) -> None:
         leave(FAILED, str(error))
     if as_json:
         provenance = {key: origin._asdict() for key, origin in compiled.provenance.items()}
-        click.echo(json.dumps(compiled.to_json() | {"provenance": provenance}, ensure_ascii=False, indent=2))
+        click.echo(json.dumps({**compiled.to_json(), "provenance": provenance}, ensure_ascii=False, indent=2))
         return
     click.echo(f"{compiled.id} revision {compiled.revision}\nsha256 {compiled.sha256}\n")
     rows = [

@@ -150,19 +150,8 @@ class Measured(Event):
     @classmethod
     def of(cls, step: str, measurement: Measurement, limit: Limit) -> Measured:
         """The event of a judged measurement."""
-        return cls(
-            step=step,
-            name=measurement.name,
-            value=measurement.value,
-            unit=measurement.unit,
-            low=measurement.low,
-            high=measurement.high,
-            u95=measurement.u95,
-            guard=limit.guard,
-            bound=measurement.bound,
-            verdict=measurement.verdict,
-            reason=measurement.reason,
-        )
+        name, value, unit, low, high, u95, verdict, reason, bound = measurement
+        return cls(step, name, value, unit, low, high, u95, limit.guard, bound, verdict, reason)
 
 
 @dataclass(frozen=True)

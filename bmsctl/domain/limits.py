@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bmsctl.domain.verdict import Verdict
 
 ABOVE, BELOW = "above", "below"
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What a step measured, in a unit without prefix; `unit` None for a count.
 
     `value` None: nothing could be read. `u95`: expanded uncertainty (k = 2), same unit. `detail`: which cell,
@@ -41,8 +41,7 @@ class Limit:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(NamedTuple):
     """A judged reading with everything it was judged by; `value` None where there was no number."""
 
     name: str
@@ -67,19 +66,11 @@ def judge(name: str, reading: Reading | None, limit: Limit, missing_because: str
     unusable = _unusable(reading, limit)
     if unusable:
         return _unmeasured(name, limit, _joined(unusable, reading.detail))
-    assert reading.value is not None
-    verdict, reason = _judge_number(reading.value, reading.u95, limit, reading.bound)
-    return Measurement(
-        name=name,
-        value=reading.value,
-        unit=limit.unit,
-        low=limit.low,
-        high=limit.high,
-        u95=reading.u95,
-        verdict=verdict,
-        reason="" if verdict is Verdict.PASS else _joined(reason, reading.detail),
-        bound=reading.bound,
-    )
+    value, _, u95, detail, bound = reading
+    assert value is not None
+    verdict, reason = _judge_number(value, u95, limit, bound)
+    reason = "" if verdict is Verdict.PASS else _joined(reason, detail)
+    return Measurement(name, value, limit.unit, limit.low, limit.high, u95, verdict, reason, bound)
 
 
 def _unmeasured(name: str, limit: Limit, reason: str) -> Measurement:

@@ -80,21 +80,32 @@ class CanBms:
     async def ready(self, lease: Lease, within: Second) -> None:
         """Sentinels that outlast start-up on some cells are the pack's own and are not waited for."""
         asked_s = after_s = self._now()
-        seen = START_UP_FRAMES + PERSISTENT_FRAMES
-        for snapshots in range(seen + 1):
-            snapshot = await self._snapshot(lease, after_s)
-            taps = await self.taps(lease)
-            missing = [name for name in ("u_batt", "u_p", "u_n", "u_link") if getattr(taps, name) is None]
-            silent = np.flatnonzero(np.isnan(snapshot.voltage_v)) + 1
-            own = snapshots >= seen and len(silent) < len(snapshot.voltage_v)
-            if not missing and (own or len(silent) == 0):
-                return
-            after_s = snapshot.t_s
-            if self._now() - asked_s > within:
+        patience = START_UP_FRAMES + PERSISTENT_FRAMES
+        missing: list[str] = []
+        for cycle in range(patience + 1):
+            last = await self._receiver.next(broadcast.CELL_IDS[-1], lease, after_s)
+            after_s = last.t_s
+            if cycle == patience or not np.isnan(broadcast.decode_cells([last.payload])).all():
+                missing = await self._missing(lease, all_cells=cycle < patience)
+                if not missing:
+                    return
+            if after_s - asked_s > within:
                 break
-        missing += [f"cell {cell}" for cell in silent]
-        shown = ", ".join(missing[:8]) + (" …" if len(missing) > 8 else "")
+        shown = ", ".join(missing[:8]) + (" …" if len(missing) > 8 else "") if missing else "any cell"
         raise DeviceTimeout(DEVICE, f"no value after {self._now() - asked_s:.1f} s on {shown}; check its supply")
+
+    async def _missing(self, lease: Lease, *, all_cells: bool) -> list[str]:
+        """Names of taps and cells that are sentinels; of the cells only if it is all of them, or `all_cells`."""
+        taps = await self.taps(lease)
+        missing = [name for name in ("u_batt", "u_p", "u_n", "u_link") if getattr(taps, name) is None]
+        frames = [self._receiver.look(can_id) for can_id in broadcast.CELL_IDS]
+        payloads = [frame.payload for frame in frames if frame is not None]
+        silent = np.flatnonzero(np.isnan(broadcast.decode_cells(payloads))) + 1
+        if len(payloads) < len(frames):
+            missing.append("some cell frames")
+        if all_cells or len(silent) == 4 * len(payloads):
+            missing += [f"cell {cell}" for cell in silent]
+        return missing
 
     def dbc_revision(self) -> int | None:
         good = self._receiver.look(broadcast.STATUS_ID)

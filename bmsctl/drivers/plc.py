@@ -105,7 +105,7 @@ class CanPlc:
         loop = asyncio.get_running_loop()
         called_s = loop.time()
         watch = AliveWatch(plc.VOLTAGES_PERIOD_S)
-        last = self._can.newest(plc.VOLTAGES_ID)
+        last: CanFrame | None = None
         missing = "no voltages"
         while True:
             frame = self._can.newest(plc.VOLTAGES_ID)

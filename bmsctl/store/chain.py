@@ -11,6 +11,9 @@ GENESIS = ""
 """What the first row of a run is chained to."""
 
 
+_number = float.__repr__
+
+
 class EventRow(NamedTuple):
     """A row of table `event` without its run and its own hash.
 
@@ -31,6 +34,6 @@ def digest(previous_sha256: str, record_id: str, row: EventRow) -> str:
     What is hashed: the columns before the payload as a JSON array, then the payload.
     """
     seq, kind, t_s, utc_s, quality, payload = row
-    time = "null" if t_s is None else repr(t_s)
-    head = f"[{quoted(previous_sha256)},{quoted(record_id)},{seq},{quoted(kind)},{time},{utc_s!r},{quoted(quality)}]"
+    time, utc = "null" if t_s is None else _number(t_s), _number(utc_s)
+    head = f"[{quoted(previous_sha256)},{quoted(record_id)},{seq},{quoted(kind)},{time},{utc},{quoted(quality)}]"
     return sha256_hex(f"{head}{payload}".encode())

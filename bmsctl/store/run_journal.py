@@ -91,11 +91,11 @@ class RunJournal:
         self._writer.check()
         if self._attempt.verdict is not None and not isinstance(event, DispositionSet):
             raise StoreError(f"record {self._attempt.record_id} is closed; {event.kind} came too late")
-        wall = self._writer.clock.utc()
+        utc_s, quality = self._writer.clock.utc()
         # + 0.0: SQLite stores -0.0 as 0.0, and the hash must fit what is read back.
         t_s = None if self._opened_s is None else asyncio.get_running_loop().time() - self._opened_s + 0.0
         seq = len(self._events) + 1
-        row = EventRow(seq, event.kind, t_s, wall.unix_s + 0.0, wall.quality, canonical_json(payload(event)))
+        row = EventRow(seq, event.kind, t_s, utc_s + 0.0, quality, canonical_json(payload(event)))
         self._head_sha256 = digest(self._head_sha256, self._attempt.record_id, row)
         self._events.append(event)
         self._writer.add_event((self._run_id, *row, self._head_sha256), trace)

@@ -122,7 +122,8 @@ class Segment:
 
     def waveform(self, t_s: F64, a: Node, b: Node) -> F64:
         """Voltage of `a` against `b` at ascending times, (n,) as `t_s`; n >= 1."""
-        level_v, terms = self._pair(a, b)
+        pair = self._pairs.get(a * NODES + b)
+        level_v, terms = self._pair(a, b) if pair is None else pair
         age_s = t_s - self.start_s
         volts = np.full(len(t_s), level_v)
         for rate_per_s, amplitude_v in terms:

@@ -14,6 +14,8 @@ from bmsctl.domain.links import CanFrame, LinkHealth, LinkState
 from bmsctl.errors import LinkDown
 from firmware_stubs.ports import Cyclic
 
+FrameSink = Callable[[CanFrame], None]
+
 CAN_FRAME_S = 0.00025
 """An 8-byte classic frame at 500 kbit/s with its stuff bits."""
 
@@ -100,7 +102,7 @@ class SimCanPort:
                 self._bus.last[can_id] = last
         self._schedules.clear()
 
-    def listen(self, ids: Iterable[int], sink: Callable[[CanFrame], None]) -> None:
+    def listen(self, ids: Iterable[int], sink: FrameSink) -> None:
         for can_id in ids:
             self._bus.ecu_sinks.setdefault(can_id, []).append((self, sink))
 
@@ -118,17 +120,19 @@ class SimCanPort:
 
 
 class _Subscription:
-    def __init__(
-        self,
-        sinks: list[tuple[frozenset[int], Callable[[CanFrame], None]]],
-        entry: tuple[frozenset[int], Callable[[CanFrame], None]],
-    ) -> None:
+    """A running push; implements Subscription."""
+
+    def __init__(self, sinks: dict[int, list[FrameSink]], ids: Iterable[int], sink: FrameSink) -> None:
         self._sinks = sinks
-        self._entry = entry
+        self._ids = tuple(ids)
+        self._sink = sink
+        for can_id in self._ids:
+            sinks[can_id] = [*sinks.get(can_id, ()), sink]
 
     def cancel(self) -> None:
-        if self._entry in self._sinks:
-            self._sinks.remove(self._entry)
+        for can_id in self._ids:
+            self._sinks[can_id] = [sink for sink in self._sinks[can_id] if sink is not self._sink]
+        self._ids = ()
 
 
 class SimCanLink:
@@ -137,7 +141,7 @@ class SimCanLink:
     def __init__(self, bus: SimCan, device: str) -> None:
         self._bus = bus
         self._device = device
-        self._sinks: list[tuple[frozenset[int], Callable[[CanFrame], None]]] = []
+        self._sinks: dict[int, list[FrameSink]] = {}
         self._last_rx_s: float | None = None
         self.bus_off = False
 
@@ -154,14 +158,12 @@ class SimCanLink:
             loop.call_at(arrival_s, self._arrive, port, sink, frame)
 
     @staticmethod
-    def _arrive(port: SimCanPort, sink: Callable[[CanFrame], None], frame: CanFrame) -> None:
+    def _arrive(port: SimCanPort, sink: FrameSink, frame: CanFrame) -> None:
         if not port._muted:
             sink(frame)
 
-    def push(self, ids: Iterable[int], sink: Callable[[CanFrame], None]) -> _Subscription:
-        entry = (frozenset(ids), sink)
-        self._sinks.append(entry)
-        return _Subscription(self._sinks, entry)
+    def push(self, ids: Iterable[int], sink: FrameSink) -> _Subscription:
+        return _Subscription(self._sinks, ids, sink)
 
     def latch(self, ids: Iterable[int]) -> None:
         self._bus.latched.update(ids)
@@ -184,9 +186,8 @@ class SimCanLink:
         if self.bus_off:
             return
         self._last_rx_s = frame.t_s
-        for ids, sink in tuple(self._sinks):
-            if frame.can_id in ids:
-                sink(frame)
+        for sink in self._sinks.get(frame.can_id, ()):
+            sink(frame)
 
 
 class SimCan:
@@ -196,8 +197,8 @@ class SimCan:
         self.schedules: dict[int, _Schedule] = {}
         self.latched: set[int] = set()
         self.last: dict[int, CanFrame] = {}
-        self.ecu_sinks: dict[int, list[tuple[SimCanPort, Callable[[CanFrame], None]]]] = {}
-        self.tap: Callable[[CanFrame], None] | None = None
+        self.ecu_sinks: dict[int, list[tuple[SimCanPort, FrameSink]]] = {}
+        self.tap: FrameSink | None = None
         self.carried = 0
         self._free_s = 0.0
         self.station = SimCanLink(self, device)
@@ -213,7 +214,7 @@ class SimCan:
         return self._free_s
 
     def deliver(self, frame: CanFrame) -> None:
-        received = frame._replace(t_s=asyncio.get_running_loop().time())
+        received = CanFrame(frame.can_id, frame.data, asyncio.get_running_loop().time(), frame.extended, frame.fd)
         if frame.can_id in self.latched:
             self.last[frame.can_id] = received
         self.station.deliver(received)
@@ -251,6 +252,7 @@ class SimSerialLink:
         self._device = device
         self._sink: Callable[[bytes, float], None] | None = None
         self._last_rx_s: float | None = None
+        self._free_s = 0.0
         self.down = False
 
     def write(self, data: bytes, lease: Lease | None = None) -> None:
@@ -258,8 +260,10 @@ class SimSerialLink:
             lease.check()
         if self.down:
             raise LinkDown(self._device, "the serial port is gone; check the cable and its adapter")
+        loop = asyncio.get_running_loop()
+        self._free_s = max(loop.time(), self._free_s) + len(data) * self._line.byte_s
         self._line.carried += len(data)
-        asyncio.get_running_loop().call_later(len(data) * self._line.byte_s, self._arrive, data)
+        loop.call_at(self._free_s, self._arrive, data)
 
     def _arrive(self, data: bytes) -> None:
         if self._line.device_sink is not None and not self._line.device.muted:

@@ -1,8 +1,7 @@
 """Our sequencer doing what `peer_openhtf` does: 100 steps of 10 judged measurements, journalled and recorded.
 
 The whole path of a station: owner task, run, judge, hash-chained journal committed at each step, fold to the
-record as JSON. Only the devices are missing. Prints the same JSON line as the peer, with the time in fsync
-taken out and stated.
+record as JSON. Only the devices are missing. Prints the same JSON line as the peer, fsync apart.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from bmsctl.stations.safe import SafeReport
 from bmsctl.stations.sequencer import Sequencer
 from bmsctl.stations.step import Step, StepContext
 from bmsctl.store.journal import Journal
+from tests.bench.apart import without_fsync
 from tests.support.simulate import RECIPE
 
 STEPS = 100
@@ -150,7 +150,7 @@ def main() -> None:
     register()
     recipe = Recipe.of("1", RECIPE.pack, {"stacking": (), "eol": steps()}, {})
     base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner, without_fsync():
         result = runner.run(one_run(Path(folder), recipe))
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     json.dump({**result, "peak_mib": (peak_kib - base_kib) / 1024}, sys.stdout)

@@ -100,7 +100,7 @@ def test_every_way_out_is_safe(tmp_path: Path, end_s: float, disturbance: Distur
     count = -(-INSTANTS // len(kinds))
     instants = np.random.default_rng(kinds.index(disturbance)).uniform(START_S, end_s, count)
     for number, at_s in enumerate(sorted(instants)):
-        check(tmp_path / f"{number}", disturbance, at_s)
+        check(tmp_path / f"{number}", disturbance, float(at_s))
 
 
 def check(store: Path, disturbance: Disturbance, at_s: float) -> None:

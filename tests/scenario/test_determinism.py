@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware_stubs.sim.loop import VirtualLoop
+from firmware_stubs.sim.loop import Timer, VirtualLoop
 from tests.support.simulate import Simulation, defect
 
 COMMAND = [sys.executable, "-m", "bmsctl", "sim", "run", "--pack", "AS52", "--station", "eol", "--json"]
@@ -35,20 +34,15 @@ def test_two_processes_with_different_hash_seeds_print_the_same_bytes(tmp_path: 
     assert first != process(tmp_path / "c", 12, "0")
 
 
-def is_task(handle: asyncio.Handle) -> bool:
-    """Whether a handle lets a task run; frames and timers keep the order of the wire."""
-    return type(handle._callback).__name__ in ("TaskStepMethWrapper", "TaskWakeupMethWrapper")
-
-
-class ShuffledReady(deque[asyncio.Handle]):
-    """A ready queue that lets the later of two waiting tasks run first."""
+class ShuffledReady(deque[Timer]):
+    """Lets the later of two waiting tasks run first; frames and timers keep their order."""
 
     def __init__(self) -> None:
         super().__init__()
         self.swaps = 0
 
-    def popleft(self) -> asyncio.Handle:
-        if len(self) > 1 and is_task(self[0]) and is_task(self[1]):
+    def popleft(self) -> Timer:
+        if len(self) > 1 and self[0].resumes_task and self[1].resumes_task:
             self.swaps += 1
             self[0], self[1] = self[1], self[0]
         return super().popleft()

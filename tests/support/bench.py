@@ -125,5 +125,3 @@ class Bench:
     def energy_off_s(self) -> float:
         """When the PLC last removed energy."""
         return next(t_s for t_s, on in reversed(self.energy) if not on)
-
-

@@ -13,7 +13,9 @@ from tests.reference.precharge import grid_search_tau
 RATE_HZ = 10_000.0
 
 
-def curve(tau_s: float, end_v: float = 350.0, start_s: float = 0.05, length_s: float = 1.0, noise_v: float = 0.0) -> F64:
+def curve(
+    tau_s: float, end_v: float = 350.0, start_s: float = 0.05, length_s: float = 1.0, noise_v: float = 0.0
+) -> F64:
     time_s = np.arange(int(length_s * RATE_HZ)) / RATE_HZ - start_s
     ideal = np.where(time_s > 0.0, end_v * (1.0 - np.exp(-np.maximum(time_s, 0.0) / tau_s)), 0.0)
     return ideal + noise_v * np.random.default_rng(1).standard_normal(len(ideal))

@@ -367,6 +367,20 @@ def test_the_lease_stays_fresh_through_every_wait() -> None:
     simulate(main)
 
 
+def test_waiting_in_vain_for_a_slow_frame_is_no_stale_lease() -> None:
+    async def main() -> None:
+        bench = Scripted().start(but=codec.TEMPERATURE_IDS)
+        work = asyncio.ensure_future(bench.bms.temperatures(bench.lease))
+        while not work.done():
+            await asyncio.sleep(0.05)
+            assert bench.lease.fresh
+        with pytest.raises(DeviceTimeout, match="no frame 0x252"):
+            await work
+        assert bench.loop.time() > 3.0
+
+    simulate(main)
+
+
 def test_identity_and_trouble_codes() -> None:
     async def main() -> None:
         bench = Bench(BmsCondition(dtcs=(0x1B1087,)))

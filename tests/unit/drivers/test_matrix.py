@@ -105,12 +105,12 @@ def test_a_refusal_says_why(refusal: Refusal, text: str) -> None:
     run(main)
 
 
-@pytest.mark.parametrize("fault", [True, False])
-def test_feedback_of_other_routes_is_refused_by_name(fault: bool) -> None:
+@pytest.mark.parametrize(("shown", "fault"), [({D}, True), ({D}, False), ({D, L}, True)])
+def test_a_contact_that_disagrees_is_refused_by_name(shown: Set[Route], fault: bool) -> None:
     async def main() -> None:
         peer = Peer()
-        peer.on_request = lambda request: peer.change({D}, request.alive, fault=fault)
-        with pytest.raises(DeviceRefused, match=r"digitizer instead of digitizer \+ load"):
+        peer.on_request = lambda request: peer.change(shown, request.alive, fault=fault)
+        with pytest.raises(DeviceRefused, match=r"instead of digitizer \+ load"):
             await peer.driver.connect(peer.lease, {D, L})
 
     run(main)

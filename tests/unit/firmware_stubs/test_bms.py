@@ -342,11 +342,11 @@ def test_the_insulation_monitor_settles_from_below_on_both_poles_in_parallel(
         states: dict[str, float] = {}
         values: list[float] = []
         while "Settled" not in states:
-            await asyncio.sleep(1.0)
             insulation = seen(bench, "BMS_Insulation")
             states.setdefault(insulation["InsulationState"], bench.loop.time() - began_s)
             if insulation["InsulationResistance"] != "SNA":
                 values.append(insulation["InsulationResistance"])
+            await asyncio.sleep(1.0)
         assert list(states) == ["NotReady", "Measuring", "Settled"]
         assert 5.0 < states["Settled"] <= 30.0
         assert values[0] < values[-1] * 1.05

@@ -205,7 +205,10 @@ def test_functional_requests_are_answered_but_not_refused() -> None:
         assert await functional("0322F186") == [bytes.fromhex("62F18601")]
         assert await functional("0322F199") == []
         assert await functional("023601") == []
-        assert await functional("0310") == [], "a single frame shorter than it says"
+        assert await functional("0310AA") == [bytes.fromhex("7F1013")], "a wrong length is always told"
+        tester.bus.station.send(CanFrame(uds.FUNCTIONAL_ID, bytes.fromhex("0322F1"), extended=True))
+        await asyncio.sleep(0.1)
+        assert len(tester.answers) == 2, "a single frame shorter than it says is none"
 
     simulate(main)
 

@@ -326,5 +326,3 @@ def test_an_exception_out_of_the_run_is_invalid_and_made_safe() -> None:
         assert bench.sequencer.state is State.COMPLETE
 
     _virtual(main)
-
-

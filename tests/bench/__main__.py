@@ -1,0 +1,141 @@
+"""Every performance goal against its peer in one run, as a table; exits 1 naming each missed goal.
+
+Sides of a ratio alternate, each in a fresh process; medians are compared. A calibration loop before and after
+tells how quiet the machine was.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+RUNS = 7
+CALIBRATION_LOOPS = 2_000_000
+NOISY = 1.25
+
+
+class Row(NamedTuple):
+    """One goal: what was measured, what it is measured against, and what must hold."""
+
+    goal: str
+    ours: str
+    peer: str
+    value: float
+    limit: str
+    met: bool
+
+
+def calibrate() -> float:
+    """CPU seconds of a fixed pure-Python loop."""
+    started = time.process_time()
+    for _ in range(CALIBRATION_LOOPS):
+        pass
+    return time.process_time() - started
+
+
+def figures(module: str) -> dict[str, float]:
+    """The JSON line a benchmark module prints in a process of its own."""
+    done = subprocess.run([sys.executable, "-m", module], capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def wall_s(*command: str) -> float:
+    """Wall time of a process."""
+    started = time.perf_counter()
+    subprocess.run(command, capture_output=True, check=True)
+    return time.perf_counter() - started
+
+
+def median_of(runs: list[dict[str, float]], name: str) -> float:
+    """The median of one figure."""
+    return statistics.median(run[name] for run in runs)
+
+
+def sequencer_rows() -> list[Row]:
+    """100 steps of 10 measurements, against openhtf doing the same."""
+    pairs = [(figures("tests.bench.sequencer"), figures("tests.bench.peer_openhtf")) for _ in range(RUNS)]
+    ours, peer = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    ratio = statistics.median(a["cpu_s"] / b["cpu_s"] for a, b in pairs)
+    memory = median_of(ours, "peak_mib") / median_of(peer, "peak_mib")
+    return [
+        Row(
+            "sequencer, CPU per step, fsync apart",
+            f"{median_of(ours, 'cpu_s') * 10:.3f} ms",
+            f"openhtf {median_of(peer, 'cpu_s') * 10:.3f} ms",
+            ratio,
+            "<= 0.2",
+            ratio <= 0.2,
+        ),
+        Row(
+            "sequencer, peak memory over import",
+            f"{median_of(ours, 'peak_mib'):.1f} MiB",
+            f"openhtf {median_of(peer, 'peak_mib'):.1f} MiB",
+            memory,
+            "<= 1.5",
+            memory <= 1.5,
+        ),
+    ]
+
+
+def simulation_row() -> Row:
+    """Station time over CPU time of a whole simulated run."""
+    runs = [figures("tests.bench.simulation") for _ in range(3)]
+    ratio = median_of(runs, "ratio")
+    load = (
+        f"{median_of(runs, 'station_s'):.1f} s in {median_of(runs, 'cpu_s') * 1e3:.0f} ms CPU; "
+        f"{median_of(runs, 'frames'):.0f} frames, {median_of(runs, 'uds_frames'):.0f} of them UDS, "
+        f"{median_of(runs, 'serial_bytes') / 1e3:.0f} kB serial"
+    )
+    return Row("simulated end of line, fsync apart", load, "real time", ratio, ">= 500", ratio >= 500)
+
+
+def start_up_rows() -> list[Row]:
+    """The command without work, against a bare interpreter."""
+    rows = []
+    for argument in ("--version", "--help"):
+        pairs = [
+            (wall_s(sys.executable, "-m", "bmsctl", argument), wall_s(sys.executable, "-c", "pass"))
+            for _ in range(3 * RUNS)
+        ]
+        ours, bare = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
+        ratio = statistics.median(a / b for a, b in pairs)
+        met = ours <= 0.1 or ratio <= 4.0
+        rows.append(
+            Row(
+                f"bmsctl {argument}",
+                f"{ours * 1e3:.0f} ms",
+                f"python -c pass {bare * 1e3:.0f} ms",
+                ratio,
+                "<= 100 ms or 4",
+                met,
+            )
+        )
+    return rows
+
+
+def main() -> int:
+    before = calibrate()
+    rows: list[Row] = []
+    measure: list[Callable[[], list[Row]]] = [sequencer_rows, lambda: [simulation_row()], start_up_rows]
+    for part in measure:
+        rows += part()
+    drift = calibrate() / before
+    sys.stdout.write(f"{'goal':<38} {'ratio':>8} {'goal is':<15} {'':<7} ours | peer\n")
+    for row in rows:
+        met = "met" if row.met else "MISSED"
+        sys.stdout.write(f"{row.goal:<38} {row.value:>8.2f} {row.limit:<15} {met:<7} {row.ours} | {row.peer}\n")
+    quiet = "quiet" if 1 / NOISY <= drift <= NOISY else "NOISY: repeat before believing"
+    sys.stdout.write(f"machine: calibration loop {before * 1e3:.0f} ms, drift x{drift:.2f}: {quiet}\n")
+    missed = [row.goal for row in rows if not row.met]
+    for goal in missed:
+        sys.stderr.write(f"missed: {goal}\n")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
