@@ -176,7 +176,7 @@ class BmsStub:
             self._switch_monitor(True)
 
     def _switch_monitor(self, on: bool) -> None:
-        self._port.settle()
+        self._port.settle([codec.INSULATION_ID])
         self._monitor.switch(self._loop.time(), on)
 
     def _bypass_changed(self) -> None:
@@ -193,7 +193,7 @@ class BmsStub:
         else:
             operating = OperatingState.RUN if self._kl15 else OperatingState.SHUTTING_DOWN
         if operating is not self._state.operating:
-            self._port.settle()
+            self._port.settle([codec.STATUS_ID])
             self._state.operating = operating
 
     def _relay_request(self, frame: CanFrame) -> None:
@@ -213,7 +213,7 @@ class BmsStub:
     def _drive(self, relay: Relay, on: bool) -> None:
         if on is (relay in self._state.coils):
             return
-        self._port.settle()
+        self._port.settle([codec.STATUS_ID])
         (self._state.coils.add if on else self._state.coils.discard)(relay)
         self._plant.relay_command(self._loop.time(), relay, on)
 

@@ -36,8 +36,8 @@ class CanPort(Protocol):
         """Begin these periodic frames, the first transmission now."""
         ...
 
-    def settle(self) -> None:
-        """Encode every periodic frame that is already due."""
+    def settle(self, ids: Iterable[int] | None = None) -> None:
+        """Encode the periodic frames that are already due: those with `ids`, or all."""
         ...
 
     def stop(self) -> None:

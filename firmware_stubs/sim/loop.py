@@ -25,21 +25,21 @@ class SimulationStuck(RuntimeError):
 class Timer:
     """A scheduled callback; stands in for asyncio.Handle and TimerHandle at a fraction of their cost."""
 
-    __slots__ = ("_args", "_callback", "_context", "_when", "live")
+    __slots__ = ("_when", "args", "callback", "context", "live")
 
     def __init__(
         self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
     ) -> None:
         self._when = when
-        self._callback = callback
-        self._args = args
-        self._context = context
+        self.callback = callback
+        self.args = args
+        self.context = context
         self.live = True
 
     def cancel(self) -> None:
         """Never run; what the callback holds is let go."""
         self.live = False
-        self._callback, self._args = _nothing, ()
+        self.callback, self.args, self.context = _nothing, (), None
 
     def cancelled(self) -> bool:
         return not self.live
@@ -47,17 +47,10 @@ class Timer:
     def when(self) -> float:
         return self._when
 
-    def run(self) -> None:
-        """Call back, in the context of the task that is resumed if it is one."""
-        if self._context is None:
-            self._callback(*self._args)
-        else:
-            self._context.run(self._callback, *self._args)
-
     @property
     def resumes_task(self) -> bool:
         """Whether a task runs next, rather than a callback of a wire or a timer."""
-        return type(self._callback).__name__ in ("TaskStepMethWrapper", "TaskWakeupMethWrapper")
+        return type(self.callback).__name__ in ("TaskStepMethWrapper", "TaskWakeupMethWrapper")
 
 
 def _nothing() -> None:
@@ -126,14 +119,17 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             asyncio._set_running_loop(None)
 
     def _run_ready(self) -> None:
+        """Call back, a task in its own context, until nothing is ready."""
         ready = self._ready
         while ready:
             timer = ready.popleft()
-            if timer.live:
-                try:
-                    timer.run()
-                except Exception as error:
-                    self._errors.append({"message": f"exception in {timer}", "exception": error})
+            try:
+                if timer.context is None:
+                    timer.callback(*timer.args)
+                else:
+                    timer.context.run(timer.callback, *timer.args)
+            except Exception as error:
+                self._errors.append({"message": f"exception in {timer.callback}", "exception": error})
 
     def _advance(self, until_s: float) -> None:
         """Jump to the next timer and make it ready, with all that are due at the same moment."""

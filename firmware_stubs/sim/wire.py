@@ -84,11 +84,11 @@ class SimCanPort:
             schedule.muted = self._muted
             self._schedules[cyclic.can_id] = self._bus.schedules[cyclic.can_id] = schedule
 
-    def settle(self) -> None:
+    def settle(self, ids: Iterable[int] | None = None) -> None:
         now_s = asyncio.get_running_loop().time()
-        for can_id, schedule in self._schedules.items():
-            if can_id in self._bus.latched:
-                schedule.newest(now_s)
+        for can_id in self._schedules if ids is None else ids:
+            if can_id in self._bus.latched and can_id in self._schedules:
+                self._schedules[can_id].newest(now_s)
 
     def stop(self) -> None:
         self.settle()
@@ -143,12 +143,23 @@ class SimCanLink:
         self._device = device
         self._sinks: dict[int, list[FrameSink]] = {}
         self._last_rx_s: float | None = None
-        self.bus_off = False
+        self._bus_off = False
+
+    @property
+    def bus_off(self) -> bool:
+        """Whether the station's controller has left the bus: it sends and hears nothing."""
+        return self._bus_off
+
+    @bus_off.setter
+    def bus_off(self, on: bool) -> None:
+        if on and not self._bus_off:
+            self._bus.last = {can_id: frame for can_id in self._bus.latched if (frame := self.newest(can_id))}
+        self._bus_off = on
 
     def send(self, frame: CanFrame, lease: Lease | None = None) -> None:
         if lease is not None:
             lease.check()
-        if self.bus_off:
+        if self._bus_off:
             raise LinkDown(self._device, "the CAN controller is bus-off; check termination and wiring")
         if self._bus.tap is not None:
             self._bus.tap(frame)
@@ -172,18 +183,18 @@ class SimCanLink:
         if can_id not in self._bus.latched:
             raise KeyError(f"0x{can_id:X} is not latched")
         schedule = self._bus.schedules.get(can_id)
-        if schedule is not None:
+        if schedule is not None and not self._bus_off:
             frame = schedule.newest(asyncio.get_running_loop().time())
             if frame is not None:
                 return frame
         return self._bus.last.get(can_id)
 
     def health(self) -> LinkHealth:
-        state = LinkState.BUS_OFF if self.bus_off else LinkState.UP
+        state = LinkState.BUS_OFF if self._bus_off else LinkState.UP
         return LinkHealth(state, lost=0, overflow=0, last_rx_s=self._last_rx_s)
 
     def deliver(self, frame: CanFrame) -> None:
-        if self.bus_off:
+        if self._bus_off:
             return
         self._last_rx_s = frame.t_s
         for sink in self._sinks.get(frame.can_id, ()):

@@ -163,3 +163,38 @@ def test_a_tampered_line_delivers_what_the_tamperer_makes_of_it() -> None:
         assert heard == [b"h", b"ello"]
 
     run(main(), 1.0)
+
+
+def test_in_bus_off_the_newest_frame_grows_old() -> None:
+    async def main() -> None:
+        bus = SimCan("bms")
+        bus.station.latch([0x100])
+        bus.ecu("bms").start([counted([])])
+        await asyncio.sleep(1.05)
+        bus.station.bus_off = True
+        await asyncio.sleep(1.0)
+        frame = bus.station.newest(0x100)
+        assert frame is not None
+        assert frame.data == bytes([10])
+        bus.station.bus_off = False
+        frame = bus.station.newest(0x100)
+        assert frame is not None
+        assert frame.data == bytes([20])
+
+    run(main(), 100.0)
+
+
+def test_settling_some_frames_leaves_the_others_lazy() -> None:
+    first: list[int] = []
+    second: list[int] = []
+
+    async def main() -> None:
+        bus = SimCan("bms")
+        bus.station.latch([0x100, 0x101])
+        port = bus.ecu("bms")
+        port.start([counted(first), counted(second, can_id=0x101)])
+        await asyncio.sleep(1.05)
+        port.settle([0x101])
+
+    run(main(), 100.0)
+    assert (first, second) == ([], [10])
