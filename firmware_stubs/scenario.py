@@ -125,9 +125,7 @@ def read_scenario(
     for place, table in _tables(document, "fault", file):
         kind = faults[_kind(table, faults, place)]
         given = _parameters(table, fault_parameters, f"{place} ({kind})")
-        read_faults.append(
-            Fault(kind, given.get("target"), given["step"], given.get("after", 0.0), given.get("lasts"))
-        )
+        read_faults.append(Fault(kind, given.get("target"), given["step"], given.get("after", 0.0), given.get("lasts")))
     return Scenario(tuple(read_defects), tuple(read_faults))
 
 

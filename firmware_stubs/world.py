@@ -108,9 +108,7 @@ class SimWorld:
         self._scenario = Scenario()
         if scenario is not None:
             parameters = {kind: row.parameters for kind, row in DEFECTS.items()}
-            self._scenario = read_scenario(
-                scenario, scenario_file, parameters, FAULT_NAMES, TARGETS, STEP_NAMES["eol"]
-            )
+            self._scenario = read_scenario(scenario, scenario_file, parameters, FAULT_NAMES, TARGETS, STEP_NAMES["eol"])
         self._condition = condition_of(self._scenario.defects, recipe.pack.series)
         self._findings: list[str] = []
         self.interrupted = False

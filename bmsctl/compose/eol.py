@@ -91,7 +91,7 @@ class EolStation:
         owner = asyncio.get_running_loop().create_task(self.sequencer.own())
         try:
             await self.sequencer.command(Event.RESET)
-            await self.sequencer.idle_after(State.IDLE, State.ABORTED)
+            await self.sequencer.until(State.IDLE, State.ABORTED)
             if self.sequencer.state is not State.IDLE:
                 raise StepInvalid("the station could not be proved below 60 V; do not touch it, call the electrician")
             await close_crashed(self._journal, utc_text(self._site.clock))
@@ -164,7 +164,7 @@ def _serial(label: str, recipe: Recipe) -> str:
     return found["serial"]
 
 
-async def test_one(
+async def run_one(
     site: Site,
     store: Path,
     order: Order,

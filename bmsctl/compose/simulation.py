@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bmsctl.compose.eol import Order, test_one
+from bmsctl.compose.eol import Order, run_one
 from bmsctl.compose.recipes import RecipeBook
 from bmsctl.compose.worlds import open_world
 from bmsctl.domain.packml import Mode
@@ -35,13 +35,13 @@ def simulate_one(
     retest_cause: str | None,
     watch: StationWatch | None = None,
 ) -> SimResult:
-    """Test one simulated pack at end of line; raises as `RecipeBook.by_pack`, `open_world` and `test_one`."""
+    """Test one simulated pack at end of line; raises as `RecipeBook.by_pack`, `open_world` and `run_one`."""
     recipe = RecipeBook(recipes).by_pack(pack)
     world = open_world("sim", recipe, seed=seed, scenario=scenario, scenario_file=scenario_file)
     order = Order(recipe, world.name, world.simulated, Mode.ENGINEERING, retest_cause=retest_cause)
 
     def main(site: Site) -> Awaitable[Mapping[str, Any]]:
-        return test_one(site, store, order, watch)
+        return run_one(site, store, order, watch)
 
     try:
         record = world.run(main)

@@ -20,6 +20,10 @@ class RunLog(Protocol):
         """Append a trace, (n,) in `unit`; `sample_rate_hz` is None for values that are no time series."""
         ...
 
+    def commit_soon(self) -> None:
+        """Begin to make durable what was appended, without waiting; a failure shows at the next call."""
+        ...
+
     async def commit(self) -> str:
         """Return the head's SHA-256 once everything appended before the call is durable.
 

@@ -75,6 +75,7 @@ class Sequencer:
         self._now = now
         self._mailbox = Mailbox()
         self._life = Life()
+        self._moved = asyncio.Event()
         self._job: Job | None = None
         self._scope = RunScope(self._mailbox.post, now)
         self._end: RunEnd | None = None
@@ -123,10 +124,15 @@ class Sequencer:
         """End whatever runs and make safe. Any number of times, from any callback on the loop."""
         self._mailbox.post(Abort(reason, verdict))
 
-    async def idle_after(self, *states: State) -> None:
+    async def until(self, *states: State) -> None:
         """Return when the station is in one of `states`."""
         while self._life.state not in states:
-            await asyncio.sleep(0.01)
+            await self._moved.wait()
+
+    def _fire(self, event: Event) -> None:
+        self._life.fire(event)
+        self._moved.set()
+        self._moved.clear()
 
     def _on_status(self, status: PlcStatus) -> None:
         if status.tripped or not (status.guard_closed and status.estop_released):
@@ -153,7 +159,7 @@ class Sequencer:
             self._on_task_done(message.task)
         elif isinstance(message, Prepared):
             if message.scope is self._scope and self._life.state is State.STARTING:
-                self._life.fire(Event.STATE_COMPLETE)
+                self._fire(Event.STATE_COMPLETE)
         elif isinstance(message, StepBoundary):
             self._on_boundary(message)
         else:
@@ -184,7 +190,7 @@ class Sequencer:
         if self._life.state in (State.ABORTING, State.ABORTED) or self._close_task is not None:
             return
         self._end = RunEnd(abort.verdict, abort.reason)
-        self._life.fire(Event.ABORT)
+        self._fire(Event.ABORT)
         if self._safe_task is None:
             self._begin_safe()
 
@@ -215,7 +221,7 @@ class Sequencer:
             if task.cancelled():
                 reason = "the run was cancelled"
             self._end = RunEnd(Verdict.INVALID if reason else None, reason)
-            self._life.fire(Event.RUN_DONE)
+            self._fire(Event.RUN_DONE)
             self._begin_safe()
         elif self._life.state is State.STOPPING and self._safe_task is None:
             self._begin_safe()
@@ -254,12 +260,12 @@ class Sequencer:
     def _end_acting_state(self, voltage_free: bool) -> None:
         """Leave Resetting, Completing, Stopping, Aborting or Clearing; unproved, a reset ends in Aborted."""
         if self._life.state is State.RESETTING and not voltage_free:
-            self._life.fire(Event.ABORT)
-        self._life.fire(Event.STATE_COMPLETE)
+            self._fire(Event.ABORT)
+        self._fire(Event.STATE_COMPLETE)
 
     def _on_boundary(self, boundary: StepBoundary) -> None:
         if self._life.state is State.HOLDING:
-            self._life.fire(Event.STATE_COMPLETE)
+            self._fire(Event.STATE_COMPLETE)
             self._scope.waiting = boundary.go
         elif self._life.state is State.STOPPING:
             boundary.go.set_exception(Refused("the run was stopped"))
@@ -272,7 +278,7 @@ class Sequencer:
             if not command.reply.done():
                 command.reply.set_exception(Refused(refusal))
             return
-        self._life.fire(command.event)
+        self._fire(command.event)
         if command.event in (Event.RESET, Event.CLEAR):
             self._end = None
             self._begin_safe()
@@ -281,7 +287,7 @@ class Sequencer:
         elif command.event is Event.HOLD:
             self._scope.holding = True
         elif command.event is Event.UNHOLD:
-            self._life.fire(Event.STATE_COMPLETE)
+            self._fire(Event.STATE_COMPLETE)
             self._scope.release()
         elif command.event is Event.STOP:
             self._begin_stop()

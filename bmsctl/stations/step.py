@@ -46,10 +46,14 @@ class StepContext:
     measurements: dict[str, Measurement] = field(default_factory=dict)
 
     def measure(self, name: str, reading: Reading) -> Verdict:
-        """Judge a reading against the recipe's limit of that name, log it, and return its verdict."""
+        """Judge a reading against the recipe's limit of that name, log it, and return its verdict.
+
+        A measurement goes to the disk by itself: a crash in the rest of a long step does not cost it.
+        """
         measurement = judge(name, reading, self.recipe.limits[name])
         self.measurements[name] = measurement
         self.log.append(Measured.of(self.recipe.run, measurement, self.recipe.limits[name]))
+        self.log.commit_soon()
         if self.watch is not None:
             self.watch.measured(self.recipe.run, measurement)
         return measurement.verdict

@@ -81,6 +81,10 @@ class RunJournal:
         await self._writer.commit()
         return head_sha256
 
+    def commit_soon(self) -> None:
+        """Begin to make durable what was appended; a failure shows at the next call."""
+        self._writer.begin()
+
     async def close(self, closed: AttemptClosed) -> dict[str, Any]:
         """Append the end, make it durable, and return the record folded from the log."""
         self.append(closed)

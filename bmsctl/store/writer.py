@@ -84,12 +84,16 @@ class Writer:
         self.check()
         target = self._n_added
         while self._n_durable < target:
-            if self._writing is None:
-                self._writing = asyncio.get_running_loop().create_task(self._write_batch())
-                self._writing.add_done_callback(_retrieve)
             # A caller that is cancelled must not take the transaction of the others with it.
-            await asyncio.shield(self._writing)
+            await asyncio.shield(self.begin())
             self.check()
+
+    def begin(self) -> asyncio.Task[None]:
+        """Begin a transaction with everything added so far, unless one is under way; the one that is."""
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write_batch())
+            self._writing.add_done_callback(_retrieve)
+        return self._writing
 
     def finish(self) -> None:
         """Write what is still in memory, at once; then take nothing more. Raises sqlite3.Error, OSError."""
@@ -123,9 +127,9 @@ class Writer:
         try:
             connection.execute("BEGIN IMMEDIATE")
             runs = [(run_id, *astuple(attempt)) for run_id, attempt in batch.runs.items()]
-            for statement, values in ((_UPSERT_RUN, runs), (_INSERT_EVENT, batch.events), (_INSERT_TRACE, batch.traces)):
-                if values:
-                    connection.executemany(statement, values)
+            connection.executemany(_UPSERT_RUN, runs)
+            connection.executemany(_INSERT_EVENT, batch.events)
+            connection.executemany(_INSERT_TRACE, batch.traces)
             connection.execute("COMMIT")
             self._n_written += len(batch.events)
         except BaseException:

@@ -46,7 +46,7 @@ def main() -> None:
         size = path.stat().st_size
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     json.dump({"cpu_s": cpu_s, "peak_mib": (peak_kib - base_kib) / 1024, "bytes": size}, sys.stdout)
-    print()
+    sys.stdout.write("\n")
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ async def one_run(folder: Path, recipe: Recipe) -> dict[str, Any]:
     sequencer = Sequencer(plc, leases, safe, now)
     owner = asyncio.get_running_loop().create_task(sequencer.own())
     await sequencer.command(Event.RESET)
-    await sequencer.idle_after(State.IDLE)
+    await sequencer.until(State.IDLE)
     started = time.process_time()
     job = Run(
         steps=[Step(step.run, measure, devices=()) for step in recipe.eol],
@@ -154,7 +154,7 @@ def main() -> None:
         result = runner.run(one_run(Path(folder), recipe))
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     json.dump({**result, "peak_mib": (peak_kib - base_kib) / 1024}, sys.stdout)
-    print()
+    sys.stdout.write("\n")
 
 
 if __name__ == "__main__":

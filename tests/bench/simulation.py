@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bmsctl.compose.eol import test_one
+from bmsctl.compose.eol import run_one
 from bmsctl.domain.world import Site
 from bmsctl.protocols.uds import ANSWER_ID, REQUEST_ID
 from firmware_stubs.world import SimSite
@@ -35,7 +35,7 @@ def one_pack(seed: int) -> dict[str, float]:
             assert isinstance(site, SimSite)
             uds = {"frames": 0}
             count_uds(site, uds)
-            work: Awaitable[Mapping[str, Any]] = test_one(site, simulation.store, simulation.order, None)
+            work: Awaitable[Mapping[str, Any]] = run_one(site, simulation.store, simulation.order, None)
             record = await work
             wiring = site.wiring
             figures["frames"] = sum(
@@ -78,7 +78,7 @@ def main() -> None:
     figures = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
     figures["ratio"] = statistics.median(run["station_s"] / run["cpu_s"] for run in runs)
     json.dump(figures, sys.stdout)
-    print()
+    sys.stdout.write("\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def grid_search_tau(voltage_v: NDArray[np.float64], sample_rate_hz: float) -> float:
-    """The tau between 28 and 34 ms whose ideal curve, at its best start, is nearest in the least-squares sense. 0.12 % fine."""
+    """The tau between 28 and 34 ms, to 0.12 %, whose ideal curve at its best start has the least squared error."""
     end_v = float(np.mean(voltage_v[-len(voltage_v) // 10 :]))
     first = int(np.argmax(voltage_v > 0.1 * end_v))
     best = (np.inf, np.nan)

@@ -110,10 +110,10 @@ class Bench:
     async def start(self, body: Callable[[Bench, Lease, RunScope], Awaitable[None]], max_s: float = 60.0) -> Work:
         """Bring the station to Idle and start a run."""
         await self.sequencer.command(Event.RESET)
-        await self.sequencer.idle_after(State.IDLE)
+        await self.sequencer.until(State.IDLE)
         work = Work(self, body, max_s)
         self.outcome = await self.sequencer.start(work)
-        await self.sequencer.idle_after(State.EXECUTE, State.COMPLETE, State.ABORTED)
+        await self.sequencer.until(State.EXECUTE, State.COMPLETE, State.ABORTED)
         return work
 
     async def end(self, within_s: float = 10.0) -> RunEnd:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bmsctl.compose.eol import EolStation, Order, test_one
+from bmsctl.compose.eol import EolStation, Order, run_one
 from bmsctl.compose.invariants import RecordMonitor
 from bmsctl.compose.recipes import RecipeBook
 from bmsctl.domain.packml import Mode
@@ -34,7 +34,7 @@ class Simulation:
         def main(site: Site) -> Awaitable[Mapping[str, Any]]:
             assert isinstance(site, SimSite)
             ready = None if disturb is None else lambda station: disturb(site, station)
-            return test_one(site, self.store, self.order, self.records, ready)
+            return run_one(site, self.store, self.order, self.records, ready)
 
         record = self.world.run(main)
         assert self.world.findings() == []

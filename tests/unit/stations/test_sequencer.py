@@ -161,7 +161,7 @@ def test_a_task_that_swallows_every_cancellation_energises_nothing_more(run: Run
         assert end.verdict is Verdict.ABORTED
         assert bench.output.on_after_off() == 0
         await bench.sequencer.command(Event.CLEAR)
-        await bench.sequencer.idle_after(State.STOPPED)
+        await bench.sequencer.until(State.STOPPED)
         with pytest.raises(Refused, match="has not ended"):
             await bench.sequencer.command(Event.RESET)
         await asyncio.sleep(1.5)
@@ -285,7 +285,7 @@ def test_hold_waits_at_the_step_boundary_and_unhold_goes_on() -> None:
         bench = Bench()
         await bench.start(two_steps)
         await bench.sequencer.command(Event.HOLD)
-        await bench.sequencer.idle_after(State.HELD)
+        await bench.sequencer.until(State.HELD)
         await asyncio.sleep(3.0)
         assert reached == []
         await bench.sequencer.command(Event.UNHOLD)
