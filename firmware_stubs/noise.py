@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 F64 = NDArray[np.float64]
 U64 = NDArray[np.uint64]
 
-BLOCK = 512
+BLOCK = 1024
 """Samples computed at once. Whole blocks only: a sample's last bit may not depend on where a read began."""
 
-_GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_WORD = (1 << 64) - 1
+_GOLDEN_GAMMA = 0x9E3779B97F4A7C15
+_STEPS = np.arange(1, BLOCK + 1, dtype=np.uint64) * np.uint64(_GOLDEN_GAMMA)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
@@ -29,23 +31,19 @@ class Noise:
     Muller, 1958.
     """
 
-    __slots__ = ("_block", "_deviates", "_index", "_key", "_listed")
+    __slots__ = ("_block", "_index", "_key")
 
     def __init__(self, seed: int, channel: str) -> None:
-        self._key = np.uint64(_number(f"{seed}\0{channel}", 8))
-        self._index = self._listed = -1
+        self._key = _number(f"{seed}\0{channel}", 8)
+        self._index = -1
         self._block: F64
-        self._deviates: list[float]
 
     def one(self, n: int) -> float:
         """Deviate number `n`."""
-        index = n // BLOCK
-        if index != self._listed:
-            if index != self._index:
-                self._load(index)
-            self._deviates = self._block.tolist()
-            self._listed = index
-        return self._deviates[n % BLOCK]
+        index, offset = divmod(n, BLOCK)
+        if index != self._index:
+            self._load(index)
+        return self._block.item(offset)
 
     def normal(self, first: int, count: int) -> F64:
         """Deviates `first` to `first + count - 1`, (count,)."""
@@ -62,8 +60,8 @@ class Noise:
 
     def _load(self, index: int) -> None:
         """Compute block `index`; the newest one is kept."""
-        counter = np.arange(index * BLOCK + 1, (index + 1) * BLOCK + 1, dtype=np.uint64)
-        uniform = (_mixed(self._key + counter * _GOLDEN_GAMMA) >> np.uint64(11)) * 2.0**-53
+        start = np.uint64(self._key + index * BLOCK * _GOLDEN_GAMMA & _WORD)
+        uniform = (_mixed(_STEPS + start) >> np.uint64(11)) * 2.0**-53
         radius = np.sqrt(-2.0 * np.log(1.0 - uniform[0::2]))
         angle = 2.0 * np.pi * uniform[1::2]
         self._block = np.empty(BLOCK)
@@ -73,10 +71,13 @@ class Noise:
 
 
 def _mixed(z: U64) -> U64:
-    """SplitMix64's finalizer."""
-    z = (z ^ (z >> np.uint64(30))) * _MIX_1
-    z = (z ^ (z >> np.uint64(27))) * _MIX_2
-    return z ^ (z >> np.uint64(31))
+    """SplitMix64's finalizer, in place."""
+    z ^= z >> np.uint64(30)
+    z *= _MIX_1
+    z ^= z >> np.uint64(27)
+    z *= _MIX_2
+    z ^= z >> np.uint64(31)
+    return z
 
 
 def _number(text: str, size: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import NoReturn
 
 import click
@@ -19,5 +18,4 @@ def leave(code: int, message: str = "") -> NoReturn:
     """End with `code`; a message goes to stderr."""
     if message:
         click.echo(f"bmsctl: {message}", err=True)
-    sys.stdout.flush()
     raise click.exceptions.Exit(code)

@@ -10,7 +10,8 @@ from typing import NoReturn
 import click
 
 from bmsctl import __version__
-from bmsctl.cli.exits import USAGE
+from bmsctl.cli.exits import INTERRUPTED, STATION, USAGE
+from bmsctl.cli.streams import protect
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "sim": ("bmsctl.cli.sim", "Run packs through a simulated station."),
@@ -45,22 +46,23 @@ def cli() -> None:
 
 def run() -> NoReturn:
     """Entry point of the installed script."""
+    protect()
+    sys.exit(_run())
+
+
+def _run() -> int:
     try:
         code = cli.main(prog_name="bmsctl", standalone_mode=False)
     except click.Abort:
-        _leave(130)
+        return INTERRUPTED
     except click.ClickException as error:
         error.show(sys.stderr)
-        _leave(USAGE)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _leave(0)
-    _leave(code if isinstance(code, int) else 0)
-
-
-def _leave(code: int) -> NoReturn:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+        return USAGE
+    except Exception as error:
+        if os.environ.get("BMSCTL_DEBUG"):
+            raise
+        click.echo(f"bmsctl: internal error: {type(error).__name__}: {error}", err=True)
+        click.echo("Nothing that was recorded is lost. Run it again with BMSCTL_DEBUG=1 and report it.", err=True)
+        return STATION
+    sys.stdout.flush()
+    return code if isinstance(code, int) else 0

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
+from bmsctl.cli.verdicts import coloured
 from bmsctl.domain.limits import Measurement
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import StationWatch
-
-STYLE = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INVALID: "bold yellow", Verdict.ABORTED: "magenta"}
 
 
 class TerminalWatch:
@@ -30,7 +30,7 @@ class TerminalWatch:
         """Single values scroll by too fast to be read here; the record has them."""
 
     def step_finished(self, step: str, verdict: Verdict, reason: str) -> None:
-        self._bar.console.print(f"[{STYLE[verdict]}]{verdict:<8}[/] {step:<18} {reason}")
+        self._bar.console.print(Text.from_ansi(f"{coloured(verdict)} {step:<18}"), reason, markup=False)
         self._bar.advance(self._task)
 
     def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:

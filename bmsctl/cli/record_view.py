@@ -1,4 +1,4 @@
-"""A record on stdout: as JSON, or as a summary and a table of its values."""
+"""A record on stdout: as JSON, or for a person, verdicts first and every value with the limits it was judged by."""
 
 from __future__ import annotations
 
@@ -8,21 +8,8 @@ from typing import Any
 
 import click
 
-from bmsctl.cli.tables import print_table
-
-_SUMMARY = (
-    ("record_id", "record"),
-    ("pack_serial", "serial"),
-    ("pack", "pack"),
-    ("station", "station"),
-    ("attempt", "attempt"),
-    ("started_at", "started"),
-    ("ended_at", "ended"),
-    ("verdict", "verdict"),
-    ("reason", "reason"),
-    ("disposition", "disposition"),
-)
-_COLUMNS = ("step", "measurement", "value", "unit", "low", "high", "u95", "verdict", "reason")
+from bmsctl.cli.quantities import quantity
+from bmsctl.cli.verdicts import coloured
 
 
 def print_record(record: Mapping[str, Any], *, as_json: bool) -> None:
@@ -30,21 +17,41 @@ def print_record(record: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(record, ensure_ascii=False, indent=2))
         return
-    for key, label in _SUMMARY:
-        click.echo(f"{label:<12} {'-' if record[key] is None else record[key]}")
-    click.echo()
-    print_table(_COLUMNS, list(_lines(record)))
+    for line in _lines(record):
+        click.echo(line.rstrip())
 
 
-def _lines(record: Mapping[str, Any]) -> Iterator[list[object]]:
-    """A line for every step, then one for each of its measurements."""
+def _lines(record: Mapping[str, Any]) -> Iterator[str]:
+    serial = record["pack_serial"] or "pack without serial"
+    disposition = f", {record['disposition']}" if record["disposition"] else ""
+    yield f"{coloured(record['verdict'])} {serial}, {record['station']} attempt {record['attempt']}{disposition}"
+    if record["reason"]:
+        yield f"         {record['reason']}"
+    yield f"         record {record['record_id']}"
+    yield f"         {record['started_at']} to {record['ended_at'] or 'now'}"
     for step in record["steps"]:
-        yield [step["name"], "", "", "", "", "", "", step["verdict"], step["reason"] or ""]
+        took = "" if step["duration_s"] is None else f"{step['duration_s']:8.1f} s"
+        yield ""
+        yield f"{coloured(step['verdict'])} {step['name']:<27}{took}"
+        if step["reason"]:
+            yield f"         {step['reason']}"
         for each in step["measurements"]:
-            value, low, high, u95 = (_number(each[key]) for key in ("value", "low", "high", "u95"))
-            unit, reason = each["unit"] or "", each["reason"] or ""
-            yield ["", each["name"], value, unit, low, high, u95, each["verdict"], reason]
+            yield from _measurement(each)
 
 
-def _number(value: float | None) -> str | None:
-    return None if value is None else f"{value:.6g}"
+def _measurement(each: Mapping[str, Any]) -> Iterator[str]:
+    unit = each["unit"]
+    value = "-" if each["value"] is None else quantity(each["value"], unit)
+    u95 = f"± {quantity(each['u95'], unit)}" if each["u95"] else ""
+    yield f"  {coloured(each['verdict'])} {each['name']:<25} {value:>11} {u95:<12} {_limits(each)}"
+    if each["verdict"] != "PASS":
+        yield f"           {each['reason']}"
+
+
+def _limits(each: Mapping[str, Any]) -> str:
+    low, high, unit = each["low"], each["high"], each["unit"]
+    if low is None:
+        return f"<= {quantity(high, unit)}"
+    if high is None:
+        return f">= {quantity(low, unit)}"
+    return f"{quantity(low, unit)} … {quantity(high, unit)}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-VERDICT_STYLE = {"PASS": "green", "FAIL": "bold red", "INVALID": "bold yellow", "ABORTED": "magenta"}
+from bmsctl.cli.verdicts import COLOURS, coloured
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -29,5 +29,5 @@ def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
 
     table = Table(*columns)
     for row in cells:
-        table.add_row(*(Text(cell, style=VERDICT_STYLE.get(cell, "")) for cell in row))
+        table.add_row(*(Text.from_ansi(coloured(cell)) if cell in COLOURS else Text(cell) for cell in row))
     Console().print(table)

@@ -65,9 +65,33 @@ INSULATION_ABOVE_RANGE = 0xFFFE
 
 _FIELD = 0x1FFF
 _CRC_START = {can_id: crc8(can_id.to_bytes(2, "little")) ^ 0xFF for can_id in LENGTH}
-_TABLE = np.frombuffer(CRC8_TABLE, np.uint8)
 _SHIFTS = np.array([0, 13, 26, 39], np.uint64)
+_ALIVE_BITS = np.uint64(12)
+_COLUMNS = np.arange(7)
 _I64 = NDArray[np.int64]
+_U64 = NDArray[np.uint64]
+_U8 = NDArray[np.uint8]
+
+
+def _left_after(steps: int) -> _U8:
+    """(256,) what a byte leaves of itself in the CRC after so many bytes, itself included."""
+    table = np.array(CRC8_TABLE, np.uint8)
+    left = np.arange(256, dtype=np.uint8)
+    for _ in range(steps):
+        left = table[left]
+    return left
+
+
+_LEFT = np.stack([_left_after(steps) for steps in range(7, 0, -1)])
+"""(7, 256) what bytes 1 to 7 of an 8-byte frame leave in its CRC: a CRC is the sum, without carry, of its parts."""
+
+
+def _left_by_ids(can_ids: Sequence[int]) -> _U8:
+    """(n,) the same of identifiers, the final inversion included."""
+    return _left_after(7)[[_CRC_START[can_id] for can_id in can_ids]] ^ np.uint8(0xFF)
+
+
+_CELL_CRCS, _TEMPERATURE_CRCS = _left_by_ids(CELL_IDS), _left_by_ids(TEMPERATURE_IDS)
 
 
 class OperatingState(enum.IntEnum):
@@ -257,9 +281,7 @@ def requested_relays(data: bytes) -> frozenset[Relay]:
 
 def encode_cells(voltage_v: F64, alive: int) -> list[bytes]:
     """All cell frames of one cycle from (n,) volts, n a multiple of 4; NaN becomes the sentinel."""
-    raw = np.rint(np.nan_to_num(voltage_v, nan=0.0) * (1 / CELL_V)).clip(0, SNA_UNSIGNED - 1).astype(np.int64)
-    raw[np.isnan(voltage_v)] = SNA_UNSIGNED
-    return _seal_fields(CELL_IDS, raw, alive)
+    return _seal_fields(_CELL_CRCS, _unsigned_fields(voltage_v * (1 / CELL_V)), alive)
 
 
 def decode_cells(payloads: Sequence[int]) -> F64:
@@ -270,10 +292,8 @@ def decode_cells(payloads: Sequence[int]) -> F64:
 
 def encode_temperatures(temperature_c: F64, alive: int) -> list[bytes]:
     """All temperature frames of one cycle from (n,) °C, n a multiple of 4; NaN becomes the sentinel."""
-    kelvin = np.nan_to_num(temperature_c, nan=0.0) - TEMPERATURE_ZERO_C
-    raw = np.rint(kelvin / TEMPERATURE_K).clip(0, SNA_UNSIGNED - 1).astype(np.int64)
-    raw[np.isnan(temperature_c)] = SNA_UNSIGNED
-    return _seal_fields(TEMPERATURE_IDS, raw, alive)
+    raw = _unsigned_fields((temperature_c - TEMPERATURE_ZERO_C) / TEMPERATURE_K)
+    return _seal_fields(_TEMPERATURE_CRCS, raw, alive)
 
 
 def decode_temperatures(payloads: Sequence[int]) -> list[float | None]:
@@ -298,14 +318,20 @@ def _fields(payloads: Sequence[int]) -> _I64:
     return words.astype(np.int64).ravel()
 
 
-def _seal_fields(can_ids: Sequence[int], raw: _I64, alive: int) -> list[bytes]:
-    """Several frames of four 13-bit fields at once; the CRC runs over all frames column by column."""
-    payload = (raw.astype(np.uint64).reshape(-1, 4) << _SHIFTS).sum(axis=1, dtype=np.uint64)
-    words = payload << np.uint64(12) | np.uint64((alive & 0xF) << 8)
-    octets = words.astype("<u8").view(np.uint8).reshape(-1, 8)
-    crc = np.array([_CRC_START[can_id] for can_id in can_ids[: len(octets)]], np.uint8)
-    for column in range(1, 8):
-        crc = _TABLE[crc ^ octets[:, column]]
-    octets[:, 0] = crc ^ 0xFF
+def _unsigned_fields(steps: F64) -> _U64:
+    """Raw 13-bit fields of values in steps of their resolution, clipped to the field; NaN becomes the sentinel."""
+    raw = np.rint(steps)
+    np.maximum(raw, 0, out=raw)
+    np.minimum(raw, SNA_UNSIGNED - 1, out=raw)
+    raw[np.isnan(raw)] = SNA_UNSIGNED
+    return raw.astype(np.uint64)
+
+
+def _seal_fields(crcs: _U8, raw: _U64, alive: int) -> list[bytes]:
+    """Several frames of four 13-bit fields at once; `crcs`: what their identifiers leave in the CRC."""
+    payload = np.bitwise_or.reduce(raw.reshape(-1, 4) << _SHIFTS, axis=1)
+    words = payload << _ALIVE_BITS | np.uint64((alive & 0xF) << 8)
+    octets = words.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)
+    octets[:, 0] = np.bitwise_xor.reduce(_LEFT[_COLUMNS, octets[:, 1:]], axis=1) ^ crcs[: len(octets)]
     data = octets.tobytes()
     return [data[start : start + 8] for start in range(0, len(data), 8)]

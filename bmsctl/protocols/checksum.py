@@ -11,7 +11,7 @@ def _remainder(byte: int) -> int:
     return byte & 0xFF
 
 
-CRC8_TABLE = bytes(_remainder(byte) for byte in range(256))
+CRC8_TABLE = tuple(_remainder(byte) for byte in range(256))
 """What a byte, combined with the running remainder, leaves of it."""
 
 

@@ -6,27 +6,37 @@ byte first) and bytes 0 to 6, so a frame neither survives a flipped bit nor pass
 
 from __future__ import annotations
 
-from bmsctl.protocols.checksum import crc8
+from bmsctl.protocols.checksum import CRC8_TABLE, crc8
 
 FRAME_BYTES = 8
 ALIVE_MASK = 0xF
+
+_CLOSING = tuple(bytes((remainder ^ 0xFF,)) for remainder in range(256))
+_RESIDUE = CRC8_TABLE[0xFF]
+"""What remains of an undamaged frame when its CRC has gone through the table as well."""
 
 
 class Seal:
     """The CRC of the frames of one id."""
 
-    __slots__ = ("_of_id",)
+    __slots__ = ("_after_id",)
 
     def __init__(self, can_id: int) -> None:
-        self._of_id = crc8(can_id.to_bytes(2, "big"))
+        self._after_id = crc8(can_id.to_bytes(2, "big")) ^ 0xFF
 
     def close(self, body: bytes) -> bytes:
         """`body`, 7 bytes, with its CRC."""
-        return body + crc8(body, self._of_id).to_bytes(1, "big")
+        table, remainder = CRC8_TABLE, self._after_id
+        for byte in body:
+            remainder = table[remainder ^ byte]
+        return body + _CLOSING[remainder]
 
     def holds(self, data: bytes) -> bool:
         """Whether `data` is one whole, undamaged frame."""
-        return len(data) == FRAME_BYTES and crc8(data[:7], self._of_id) == data[7]
+        table, remainder = CRC8_TABLE, self._after_id
+        for byte in data:
+            remainder = table[remainder ^ byte]
+        return remainder == _RESIDUE and len(data) == FRAME_BYTES
 
 
 class AliveWatch:

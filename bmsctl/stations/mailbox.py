@@ -58,6 +58,8 @@ class StepBoundary:
     go: asyncio.Future[None]
 
 
+_URGENT = (Abort, Tripped)
+
 Message = Command | Abort | Tripped | TaskDone | Challenge | Prepared | StepBoundary
 
 
@@ -71,7 +73,7 @@ class Mailbox:
 
     def post(self, message: Message) -> None:
         """Add a message; never blocks, never raises."""
-        queue = self._urgent if isinstance(message, Abort | Tripped) else self._normal
+        queue = self._urgent if isinstance(message, _URGENT) else self._normal
         queue.append(message)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)

@@ -102,7 +102,7 @@ class Run:
 
     async def _execute_step(self, recipe: StepRecipe, scope: RunScope) -> None:
         step = self._steps[recipe.run]
-        context = self._begin_step(recipe)
+        context = self._begin_step(recipe, self._now())
         await self._log.commit()
         leases = [self._leases[device] for device in step.devices]
         scope.begin_step(recipe.run, recipe.max_s, leases, self._bms_silent if step.high_voltage else None)
@@ -110,12 +110,12 @@ class Run:
         scope.end_step()
         self._finish(context, reason)
 
-    def _begin_step(self, recipe: StepRecipe) -> StepContext:
+    def _begin_step(self, recipe: StepRecipe, started_s: float) -> StepContext:
         context = StepContext(
             self._devices, self._leases, recipe, self._pack, self._facts, self._log, self._watch, self._now
         )
-        self._open = (context, self._now())
-        self._log.append(StepStarted(recipe.run, self._open[1] - self._started_s))
+        self._open = (context, started_s)
+        self._log.append(StepStarted(recipe.run, started_s - self._started_s))
         return context
 
     async def _measure(self, step: Step, context: StepContext) -> str | None:
@@ -193,7 +193,7 @@ class Run:
         return next((f"{name}: {verdict}" for name, verdict in self._verdicts.items() if verdict != Verdict.PASS), "")
 
     def _log_safe(self, recipe: StepRecipe, safe: SafeReport) -> None:
-        context = self._begin_step(recipe)
+        context = self._begin_step(recipe, safe.started_s)
         for name, value in safe.values.items():
             unit = recipe.limits[name].unit
             u95 = recipe.quantity("u95_time" if unit == "s" else "u95_voltage")

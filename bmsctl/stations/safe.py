@@ -29,13 +29,14 @@ PROOF_SAMPLES = 200
 
 @dataclass(frozen=True, slots=True)
 class SafeReport:
-    """What make_safe saw.
+    """What make_safe saw, from loop time `started_s` on.
 
     `voltage_free`: the PLC's own two-channel proof. `values` are those of step `make_safe`, in V and s; a
     device that did not answer is missing there and named in `failures`.
     """
 
     voltage_free: bool
+    started_s: float
     values: Mapping[str, float] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
 
@@ -72,7 +73,7 @@ class MakeSafe:
             values.update(proof or {})
         self._devices.matrix.open_all()
         self._devices.plc.supply_off()
-        return SafeReport(bool(free), values, tuple(failures))
+        return SafeReport(bool(free), started_s, values, tuple(failures))
 
     async def _child(
         self, device: str, work: Coroutine[Any, Any, T], deadline_s: float, failures: list[str]
@@ -84,6 +85,8 @@ class MakeSafe:
             failures.append(str(error) or f"{device}: not done within {deadline_s:g} s")
         except DeviceError as error:
             failures.append(str(error))
+        except Exception as error:
+            failures.append(f"{device}: internal error: {type(error).__name__}: {error}; report this record")
         return None
 
     async def _relays_open(self) -> bool:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from bmsctl.domain.lease import Lease
 from bmsctl.stations.mailbox import Message, StepBoundary
+
+_is_fresh = attrgetter("fresh")
 
 
 class RunScope:
@@ -21,7 +24,6 @@ class RunScope:
         self._alive: Callable[[], str | None] | None = None
         self.holding = False
         self.waiting: asyncio.Future[None] | None = None
-        self.ended = False
 
     def begin_step(
         self, step: str, max_s: float, leases: Sequence[Lease], alive: Callable[[], str | None] | None = None
@@ -43,7 +45,7 @@ class RunScope:
         """Why the PLC must not be answered now; None if all is well."""
         if self._now() > self._deadline_s:
             return f"{self._step}: over its time budget"
-        if self._leases and not any(lease.fresh for lease in self._leases):
+        if self._leases and not any(map(_is_fresh, self._leases)):
             return f"{self._step}: no device has answered and no wait was declared"
         return self._alive() if self._alive is not None else None
 
@@ -59,4 +61,10 @@ class RunScope:
         self.holding = False
         if self.waiting is not None and not self.waiting.done():
             self.waiting.set_result(None)
+        self.waiting = None
+
+    def refuse(self, error: Exception) -> None:
+        """End a held run at its boundary."""
+        if self.waiting is not None and not self.waiting.done():
+            self.waiting.set_exception(error)
         self.waiting = None

@@ -20,7 +20,7 @@ from bmsctl.domain.lease import LeaseBook
 from bmsctl.domain.packml import Event, State
 from bmsctl.domain.ports import Challenge, Plc, PlcStatus, TripCause
 from bmsctl.domain.verdict import Verdict
-from bmsctl.errors import Refused
+from bmsctl.errors import Refused, StepInvalid
 from bmsctl.stations.life import Life
 from bmsctl.stations.mailbox import Abort, Command, Mailbox, Message, Prepared, StepBoundary, TaskDone, Tripped
 from bmsctl.stations.safe import MakeSafe, SafeReport
@@ -92,11 +92,16 @@ class Sequencer:
         return self._life.state
 
     async def own(self) -> None:
-        """The owner task. Never ends by itself."""
+        """The owner task. Never ends by itself; without it the PLC removes energy and no run has an outcome."""
         self._plc.listen(self._mailbox.post, self._on_status)
         self._watch_plc()
-        while True:
-            self._handle(await self._mailbox.get())
+        try:
+            while True:
+                self._handle(await self._mailbox.get())
+        finally:
+            if self._outcome is not None and not self._outcome.done():
+                self._outcome.set_exception(StepInvalid("the station's owner task has ended; restart the station"))
+                self._outcome.exception()
 
     async def command(self, event: Event) -> None:
         """Reset, hold, unhold, stop or clear; returns when taken.
@@ -195,11 +200,15 @@ class Sequencer:
             self._begin_safe()
 
     def _begin_safe(self) -> None:
-        self._leases.revoke_all()
-        self._make_safe.ask_off()
+        self._safe_attempts = 0
+        self._try_safe()
         if self._run_task is not None:
             self._run_task.cancel()
-        self._safe_attempts = 0
+
+    def _try_safe(self) -> None:
+        self._leases.revoke_all()
+        self._make_safe.ask_off()
+        self._safe_attempts += 1
         self._safe_task = self._child(self._make_safe.run())
 
     def _on_task_done(self, task: asyncio.Task[Any]) -> None:
@@ -228,18 +237,16 @@ class Sequencer:
 
     def _on_safe_done(self, task: asyncio.Task[SafeReport]) -> None:
         if task.cancelled() or task.exception() is not None:
-            self._safe_attempts += 1
             if self._safe_attempts < SAFE_ATTEMPTS_MAX:
-                self._leases.revoke_all()
-                self._make_safe.ask_off()
-                self._safe_task = self._child(self._make_safe.run())
+                self._try_safe()
                 return
-            report = SafeReport(False, failures=("make_safe: could not be completed; call the electrician",))
+            report = SafeReport(
+                False, self._now(), failures=("make_safe: could not be completed; call the electrician",)
+            )
         else:
             report = task.result()
         self._safe_task = None
         self._leases.revoke_all()
-        self._scope.ended = True
         if self._job is not None and self._end is not None:
             self._close_task = self._child(self._job.close(self._end, report))
         else:
@@ -258,12 +265,14 @@ class Sequencer:
             outcome.set_exception(error)
 
     def _end_acting_state(self, voltage_free: bool) -> None:
-        """Leave Resetting, Completing, Stopping, Aborting or Clearing; unproved, a reset ends in Aborted."""
-        if self._life.state is State.RESETTING and not voltage_free:
+        """Leave an acting state. Resetting and Clearing lead to people and packs only by way of the proof."""
+        if self._life.state in (State.RESETTING, State.CLEARING) and not voltage_free:
             self._fire(Event.ABORT)
         self._fire(Event.STATE_COMPLETE)
 
     def _on_boundary(self, boundary: StepBoundary) -> None:
+        if boundary.go.done():
+            return
         if self._life.state is State.HOLDING:
             self._fire(Event.STATE_COMPLETE)
             self._scope.waiting = boundary.go
@@ -313,8 +322,7 @@ class Sequencer:
             self._end = RunEnd(Verdict.ABORTED, "stopped by the operator")
         self._scope.holding = True
         if self._scope.waiting is not None:
-            self._scope.waiting.set_exception(Refused("the run was stopped"))
-            self._scope.waiting = None
+            self._scope.refuse(Refused("the run was stopped"))
         elif self._run_task is None and self._safe_task is None and self._close_task is None:
             self._begin_safe()
 

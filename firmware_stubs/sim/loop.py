@@ -15,42 +15,37 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import Any, NoReturn, TypeVar
 
+from bmsctl.errors import BmsctlError
+
 T = TypeVar("T")
 
 
-class SimulationStuck(RuntimeError):
+class SimulationStuck(BmsctlError):
     """The main task waits for something that can no longer happen, or ran past its virtual end time."""
 
 
-class Timer:
-    """A scheduled callback; stands in for asyncio.Handle and TimerHandle at a fraction of their cost."""
+class Timer(list[Any]):
+    """A scheduled callback: [when, sequence, callback, args, context], which a heap orders without calling back.
 
-    __slots__ = ("_when", "args", "callback", "context", "live")
+    Stands in for asyncio.Handle and TimerHandle at a fraction of their cost.
+    """
 
-    def __init__(
-        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
-    ) -> None:
-        self._when = when
-        self.callback = callback
-        self.args = args
-        self.context = context
-        self.live = True
+    __slots__ = ()
 
     def cancel(self) -> None:
         """Never run; what the callback holds is let go."""
-        self.live = False
-        self.callback, self.args, self.context = _nothing, (), None
+        self[2:] = _nothing, (), None
 
     def cancelled(self) -> bool:
-        return not self.live
+        return self[2] is _nothing
 
     def when(self) -> float:
-        return self._when
+        return float(self[0])
 
     @property
     def resumes_task(self) -> bool:
         """Whether a task runs next, rather than a callback of a wire or a timer."""
-        return type(self.callback).__name__ in ("TaskStepMethWrapper", "TaskWakeupMethWrapper")
+        return type(self[2]).__name__ in ("TaskStepMethWrapper", "TaskWakeupMethWrapper")
 
 
 def _nothing() -> None:
@@ -63,7 +58,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def __init__(self) -> None:
         self._now_s = 0.0
         self._sequence = 0
-        self._timers: list[tuple[float, int, Timer]] = []
+        self._timers: list[Timer] = []
         self._ready: deque[Timer] = deque()
         self._errors: list[dict[str, Any]] = []
         self._closed = False
@@ -76,7 +71,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._now_s += duration_s
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Timer:
-        timer = Timer(self._now_s, callback, args, context)
+        timer = Timer((self._now_s, 0, callback, args, context))
         self._ready.append(timer)
         return timer
 
@@ -88,9 +83,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Timer:
-        timer = Timer(when, callback, args, context)
         self._sequence += 1
-        heapq.heappush(self._timers, (when, self._sequence, timer))
+        timer = Timer((when, self._sequence, callback, args, context))
+        heapq.heappush(self._timers, timer)
         return timer
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -122,19 +117,19 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Call back, a task in its own context, until nothing is ready."""
         ready = self._ready
         while ready:
-            timer = ready.popleft()
+            _, _, callback, args, context = ready.popleft()
             try:
-                if timer.context is None:
-                    timer.callback(*timer.args)
+                if context is None:
+                    callback(*args)
                 else:
-                    timer.context.run(timer.callback, *timer.args)
+                    context.run(callback, *args)
             except Exception as error:
-                self._errors.append({"message": f"exception in {timer.callback}", "exception": error})
+                self._errors.append({"message": f"exception in {callback}", "exception": error})
 
     def _advance(self, until_s: float) -> None:
         """Jump to the next timer and make it ready, with all that are due at the same moment."""
         timers = self._timers
-        while timers and not timers[0][2].live:
+        while timers and timers[0][2] is _nothing:
             heapq.heappop(timers)
         if not timers:
             raise SimulationStuck(f"nothing left to happen at {self._now_s:.3f} s: {self._errors or 'a lost wake-up'}")
@@ -144,7 +139,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if when > self._now_s:
             self._now_s = when
         while timers and timers[0][0] <= self._now_s:
-            self._ready.append(heapq.heappop(timers)[2])
+            self._ready.append(heapq.heappop(timers))
 
     def is_running(self) -> bool:
         return asyncio._get_running_loop() is self

@@ -67,7 +67,7 @@ class NoSafe:
         """Nothing is on."""
 
     async def run(self) -> SafeReport:
-        return SafeReport(True)
+        return SafeReport(True, 0.0)
 
 
 async def measure(context: StepContext) -> None:

@@ -48,6 +48,7 @@ class SafeAction:
         self._plc = plc
         self._output = output
         self.duration_s = 0.2
+        self.voltage_free = True
         self.runs = 0
 
     def ask_off(self) -> None:
@@ -57,7 +58,7 @@ class SafeAction:
     async def run(self) -> SafeReport:
         self.runs += 1
         await asyncio.sleep(self.duration_s)
-        return SafeReport(True)
+        return SafeReport(self.voltage_free, 0.0)
 
 
 @dataclass

@@ -66,7 +66,7 @@ def test_show_by_id_in_words(store: tuple[Path, list[dict[str, Any]]]) -> None:
     folder, records = store
     done = _run("show", records[0]["record_id"], "--store", folder)
     assert done.returncode == 0
-    for text in (SERIAL, "PASS", "release", "docking_voltage", "50.125", "Ohm"):
+    for text in (SERIAL, "PASS", "release", "docking_voltage", "50.12", "Ohm"):
         assert text in done.stdout
     assert "\x1b" not in done.stdout
 

@@ -14,7 +14,7 @@ import pytest
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.packml import Event, State
 from bmsctl.domain.verdict import Verdict
-from bmsctl.errors import LeaseRevoked, Refused
+from bmsctl.errors import LeaseRevoked, Refused, StepInvalid
 from bmsctl.stations.scope import RunScope
 from firmware_stubs.sim.loop import VirtualLoop
 from tests.support.bench import Bench
@@ -324,5 +324,48 @@ def test_an_exception_out_of_the_run_is_invalid_and_made_safe() -> None:
         end = await bench.end()
         assert (end.verdict, end.reason) == (Verdict.INVALID, "RuntimeError: a bug")
         assert bench.sequencer.state is State.COMPLETE
+
+    _virtual(main)
+
+
+def test_an_abort_that_overtakes_a_step_boundary_leaves_the_owner_alive() -> None:
+    async def at_boundary(bench: Bench, lease: Lease, scope: RunScope) -> None:
+        scope.end_step()
+        scope.holding = True
+        bench.sequencer.abort("stopped")
+        await scope.boundary()
+
+    async def main() -> None:
+        bench = Bench()
+        await bench.start(at_boundary)
+        assert (await bench.end()).verdict is Verdict.ABORTED
+        await asyncio.sleep(0.1)
+        assert not bench.owner.done()
+
+    _virtual(main)
+
+
+def test_an_owner_that_ends_leaves_nobody_waiting() -> None:
+    async def main() -> None:
+        bench = Bench()
+        await bench.start(forever)
+        bench.owner.cancel()
+        with pytest.raises(StepInvalid, match="owner task"):
+            await bench.end()
+
+    _virtual(main)
+
+
+@pytest.mark.parametrize("command", [Event.RESET, Event.CLEAR])
+def test_a_station_that_cannot_be_proved_safe_stays_aborted(command: Event) -> None:
+    async def main() -> None:
+        bench = Bench()
+        bench.safe.voltage_free = False
+        if command is Event.CLEAR:
+            bench.sequencer.abort("for a start")
+            await bench.sequencer.until(State.ABORTED)
+        await bench.sequencer.command(command)
+        await asyncio.sleep(1.0)
+        assert bench.sequencer.state is State.ABORTED
 
     _virtual(main)

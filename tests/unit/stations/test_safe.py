@@ -1,0 +1,119 @@
+"""The safety action with devices that fail in every way: the others are still made safe, and it says who failed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bmsctl.domain.lease import LeaseBook
+from bmsctl.domain.ports import DigitizerReading, PlcStatus, PlcVoltages, Relay, TripCause
+from bmsctl.domain.units import Volt
+from bmsctl.errors import DeviceTimeout
+from bmsctl.stations.devices import Devices
+from bmsctl.stations.safe import MakeSafe, SafeReport
+from firmware_stubs.sim.loop import run
+
+
+class Calls:
+    """A device of which every call works and is noted; `broken` names calls that fail."""
+
+    def __init__(self, broken: dict[str, Exception]) -> None:
+        self.made: list[str] = []
+        self._broken = broken
+        self.free_after_s = 1.0
+
+    def _note(self, name: str) -> None:
+        self.made.append(name)
+        if name in self._broken:
+            raise self._broken[name]
+
+    def drop_permit(self) -> None:
+        self._note("drop_permit")
+
+    def supply_off(self) -> None:
+        self._note("supply_off")
+
+    def open_relays(self) -> None:
+        self._note("open_relays")
+
+    def open_all(self) -> None:
+        self._note("open_all")
+
+    def stop(self) -> None:
+        self._note("stop")
+
+    def relays(self) -> dict[Relay, bool]:
+        self._note("relays")
+        return dict.fromkeys(Relay, asyncio.get_running_loop().time() < 0.1)
+
+    def status(self) -> PlcStatus:
+        self._note("status")
+        now_s = asyncio.get_running_loop().time()
+        free = now_s >= self.free_after_s
+        return PlcStatus(True, True, False, False, TripCause.NONE, False, False, False, True, free, now_s)
+
+    async def voltages(self, within: float) -> PlcVoltages:
+        self._note("voltages")
+        return PlcVoltages(Volt(1.0), Volt(2.0), Volt(3.0), Volt(4.0), 0.0)
+
+    async def connect(self, lease: Any, routes: Any) -> None:
+        self._note("connect")
+
+    async def mean(self, lease: Any, n: int) -> DigitizerReading:
+        self._note("mean")
+        return DigitizerReading(Volt(5.0), Volt(3.0), Volt(0.0), Volt(0.1), n)
+
+
+def made_safe(broken: dict[str, Exception], free_after_s: float = 1.0) -> tuple[SafeReport, Calls, float]:
+    async def main() -> tuple[SafeReport, Calls, float]:
+        loop = asyncio.get_running_loop()
+        device: Any = Calls(broken)
+        device.free_after_s = free_after_s
+        safe = MakeSafe(Devices(device, device, device, device, device), LeaseBook(loop.time), loop.time)
+        safe.ask_off()
+        return await safe.run(), device, loop.time()
+
+    return run(main(), 60.0)
+
+
+def test_all_well_is_proved_by_both_instruments() -> None:
+    report, device, _ = made_safe({})
+    assert report.voltage_free
+    assert report.failures == ()
+    assert report.values == {
+        "time_to_safe": pytest.approx(1.0, abs=0.03),
+        "u_pn_plc": 1.0,
+        "u_p_pe": 3.0,
+        "u_n_pe": 4.0,
+        "u_pn_digitizer": 2.0,
+    }
+    assert device.made[:3] == ["drop_permit", "open_relays", "stop"]
+    assert device.made[-2:] == ["open_all", "supply_off"]
+
+
+@pytest.mark.parametrize(
+    ("call", "lost"),
+    [
+        ("relays", set()),
+        ("voltages", {"u_pn_plc", "u_p_pe", "u_n_pe"}),
+        ("connect", {"u_pn_digitizer"}),
+        ("mean", {"u_pn_digitizer"}),
+    ],
+)
+@pytest.mark.parametrize("error", [DeviceTimeout("x", "no answer"), ValueError("a bug")])
+def test_a_failing_device_costs_its_own_proof_only(call: str, lost: set[str], error: Exception) -> None:
+    whole, _, _ = made_safe({})
+    report, device, _ = made_safe({call: error})
+    assert set(whole.values) - set(report.values) == lost
+    assert len(report.failures) == 1
+    assert device.made[-2:] == ["open_all", "supply_off"]
+
+
+def test_a_plc_that_never_reports_no_voltage_ends_in_time_and_unproved() -> None:
+    report, device, end_s = made_safe({}, free_after_s=1e9)
+    assert not report.voltage_free
+    assert "time_to_safe" not in report.values
+    assert end_s < 6.0
+    assert device.made[-2:] == ["open_all", "supply_off"]
