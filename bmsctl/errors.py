@@ -10,9 +10,10 @@ BmsctlError
 │   ├── DeviceTimeout      no answer in time
 │   ├── ReplyInvalid       an answer that cannot be decoded or believed
 │   ├── DeviceRefused      a well-formed "no": an NRC, an error queue entry, a refused route
-│   └── LinkDown           the wire or its adapter is gone
-├── TxFull                 nobody: the sender is too fast for the wire; a defect of a driver
+│   ├── LinkDown           the wire or its adapter is gone
+│   └── TxFull             … the sender is too fast for the wire; a defect of a driver
 ├── LeaseRevoked           nobody: the run has been ended; the command did not leave
+├── RunStopped             nobody: the operator stopped the run between two steps
 └── StepInvalid            the technician: a precondition of a measurement is not met
 
 A pack out of limits is never an exception; it is a verdict.
@@ -79,6 +80,10 @@ class TxFull(DeviceError):
 
 class LeaseRevoked(BmsctlError):
     """The lease this command rests on has been revoked; the command did not leave the station."""
+
+
+class RunStopped(BmsctlError):
+    """The run ends between two steps, as the operator wished."""
 
 
 class StepInvalid(BmsctlError):

@@ -1,6 +1,6 @@
 """The BMS's periodic frames: what it measures and what it is doing, as bytes.
 
-After start-up every measurement is a sentinel for a while, drawn per wake. A burst of cell frames is encoded
+After start-up every measurement is a sentinel for a while, drawn per wake. A burst of cell frames is measured
 at once, whichever of them is looked at first.
 """
 
@@ -24,7 +24,8 @@ SENTINEL_FRAMES_SLOW = (1, 3)
 """Start-up of the frames that are sent once a second."""
 
 _SENTINEL_TAPS = Taps(None, None, None, None)
-_Burst = Callable[[int, float], list[bytes]]
+_Burst = Callable[[int, float], list[int]]
+"""Payloads of frames that are sent together."""
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Broadcaster:
             _cyclic(codec.BUSBARS_ID, self._busbars),
             _cyclic(codec.INSULATION_ID, self._insulation),
             *_together(codec.CELL_IDS, self._cells),
-            *_together(codec.BALANCING_IDS, lambda n, t_s: codec.encode_balancing(self._state.balancing, n)),
+            *_together(codec.BALANCING_IDS, lambda n, t_s: codec.pack_balancing(self._state.balancing)),
             *_together(codec.TEMPERATURE_IDS, self._temperatures),
         ]
 
@@ -98,23 +99,23 @@ class Broadcaster:
             return codec.encode_insulation(None, InsulationState.NOT_READY, n)
         return codec.encode_insulation(*self._monitor.read(t_s), n)
 
-    def _cells(self, n: int, t_s: float) -> list[bytes]:
-        blank = n < self._blank[codec.CELL_IDS[0]]
-        return codec.encode_cells(_filled(None if blank else self._front_end.cell_v(t_s), codec.SERIES), n)
+    def _cells(self, n: int, t_s: float) -> list[int]:
+        if n < self._blank[codec.CELL_IDS[0]]:
+            return [codec.ALL_SNA_UNSIGNED] * len(codec.CELL_IDS)
+        return codec.pack_cells(_filled(self._front_end.cell_v(t_s), codec.SERIES))
 
-    def _temperatures(self, n: int, t_s: float) -> list[bytes]:
-        blank = n < self._blank[codec.TEMPERATURE_IDS[0]]
-        measured = None if blank else self._front_end.temperature_c(t_s)
-        return codec.encode_temperatures(_filled(measured, codec.THERMISTORS), n)
+    def _temperatures(self, n: int, t_s: float) -> list[int]:
+        if n < self._blank[codec.TEMPERATURE_IDS[0]]:
+            return [codec.ALL_SNA_UNSIGNED] * len(codec.TEMPERATURE_IDS)
+        return codec.pack_temperatures(_filled(self._front_end.temperature_c(t_s), codec.THERMISTORS))
 
 
-def _filled(measured: F64 | None, channels: int) -> F64:
-    """(channels,) values, NaN where nothing is measured."""
-    if measured is not None and len(measured) == channels:
+def _filled(measured: F64, channels: int) -> F64:
+    """(channels,) values, NaN where nothing is connected."""
+    if len(measured) == channels:
         return measured
     values = np.full(channels, np.nan)
-    if measured is not None:
-        values[: len(measured)] = measured
+    values[: len(measured)] = measured
     return values
 
 
@@ -122,17 +123,17 @@ def _cyclic(can_id: int, encode: Callable[[int, float], bytes]) -> Cyclic:
     return Cyclic(can_id, PERIOD_S[can_id], encode)
 
 
-def _together(can_ids: Sequence[int], encode: _Burst) -> list[Cyclic]:
-    """Frames that are encoded together: the newest burst is kept for the others."""
-    newest: tuple[int, list[bytes]] = (-1, [])
+def _together(can_ids: Sequence[int], measure: _Burst) -> list[Cyclic]:
+    """Frames that are measured together: the newest burst is kept for the others."""
+    newest: tuple[int, list[int]] = (-1, [])
 
-    def member(index: int) -> Callable[[int, float], bytes]:
+    def member(index: int, can_id: int) -> Callable[[int, float], bytes]:
         def data(n: int, t_s: float) -> bytes:
             nonlocal newest
             if newest[0] != n:
-                newest = (n, encode(n, t_s))
-            return newest[1][index]
+                newest = (n, measure(n, t_s))
+            return codec.seal(can_id, n, newest[1][index])
 
         return data
 
-    return [_cyclic(can_id, member(index)) for index, can_id in enumerate(can_ids)]
+    return [_cyclic(can_id, member(index, can_id)) for index, can_id in enumerate(can_ids)]

@@ -87,7 +87,7 @@ class FrontEnd:
     def cell_v(self, t_s: float) -> F64:
         """(series,) cell-group voltages."""
         true_v = self._plant.cell_voltage_v(t_s)
-        warmth_k = float(np.nanmean(self._plant.temperature_c(t_s))) - CALIBRATED_AT_C
+        warmth_k = _mean(self._plant.temperature_c(t_s)) - CALIBRATED_AT_C
         afe_v = (self._afe_error_v + self._afe_drift_v_per_k * warmth_k)[self._afe_of]
         noise = self._cell_noise.normal(len(true_v) * int(t_s / CELL_PERIOD_S), len(true_v))
         return true_v + self._cell_error_v + afe_v + CELL_NOISE_V * noise
@@ -125,3 +125,9 @@ class FrontEnd:
     def view(self, t_s: float, insulation_ohm: float | None) -> View:
         """All of it, with what the insulation monitor says."""
         return View(self.cell_v(t_s), self.temperature_c(t_s), self.taps(t_s), self.current_a(t_s), insulation_ohm)
+
+
+def _mean(values: F64) -> float:
+    """Mean of those that are not NaN."""
+    known = ~np.isnan(values)
+    return float(np.where(known, values, 0.0).sum()) / int(np.count_nonzero(known))

@@ -84,7 +84,7 @@ class PlcStub:
         self._on_supply, self._on_energy = on_supply, on_energy
         self._meter = Voltmeter(plant, seed)
         self._loop = asyncio.get_running_loop()
-        self._phase = Phase.SAFE
+        self._phase, self._outputs = Phase.SAFE, _OUTPUTS[Phase.SAFE]
         self._timer: asyncio.TimerHandle | None = None
         self._inputs = plc.GUARD_CLOSED | plc.ESTOP_RELEASED
         self._cause = TripCause.NONE
@@ -262,7 +262,7 @@ class PlcStub:
     def _enter(self, phase: Phase, lasts_s: float = 0.0, then: Callable[[], None] | None = None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._phase = phase
+        self._phase, self._outputs = phase, _OUTPUTS[phase]
         self._timer = None if then is None else self._loop.call_later(lasts_s, then)
 
     def _energise(self) -> None:
@@ -301,12 +301,11 @@ class PlcStub:
             self._trip(TripCause.SAFE_STOP_TIMEOUT)
 
     def _flags(self) -> int:
-        tripped = plc.TRIPPED if self._cause is not TripCause.NONE else 0
-        return self._inputs | self._supply | _OUTPUTS[self._phase] | tripped
+        return self._inputs | self._supply | self._outputs | (plc.TRIPPED if self.tripped else 0)
 
     @property
     def _discharging(self) -> bool:
-        return bool(_OUTPUTS[self._phase] & plc.DISCHARGING)
+        return bool(self._outputs & plc.DISCHARGING)
 
     def _voltage_free(self, t_s: float) -> bool:
         return self._discharging and self._meter.voltage_free(self._sample(t_s), t_s)

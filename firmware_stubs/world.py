@@ -89,8 +89,8 @@ class SimSite:
     def record_id(self, *parts: str) -> str:
         return str(uuid.uuid5(_RECORDS, "/".join((str(self._seed), *parts))))
 
-    def run_token(self, attempt: int) -> int:
-        return 1 + int.from_bytes(hashlib.sha256(f"{self._seed}/{attempt}".encode()).digest()[:4]) % 0xFFFF
+    def run_token(self, record_id: str) -> int:
+        return 1 + int.from_bytes(hashlib.sha256(record_id.encode()).digest()[:4]) % 0xFFFF
 
     def on_interrupt(self, callback: Callable[[str], None]) -> None:
         self.interrupted = callback

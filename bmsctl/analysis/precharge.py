@@ -19,7 +19,6 @@ class PrechargeCurve(NamedTuple):
 
     tau_s: float
     end_v: float
-    residual_v: float
 
 
 def fit_precharge(voltage_v: F64, sample_rate_hz: float) -> PrechargeCurve:
@@ -34,12 +33,12 @@ def fit_precharge(voltage_v: F64, sample_rate_hz: float) -> PrechargeCurve:
         sample_rate_hz: samples per second.
 
     Returns:
-        Time constant, end voltage, and RMS residual over the fitted part.
+        Time constant and end voltage.
 
     Source: the first-order RC charging law.
     """
     end_v = float(np.mean(voltage_v[-max(1, int(len(voltage_v) * TAIL_SHARE)) :]))
-    nothing = PrechargeCurve(float("nan"), end_v, float("nan"))
+    nothing = PrechargeCurve(float("nan"), end_v)
     if not np.all(np.isfinite(voltage_v)) or end_v <= 0.0:
         return nothing
     share = voltage_v / end_v
@@ -52,9 +51,7 @@ def fit_precharge(voltage_v: F64, sample_rate_hz: float) -> PrechargeCurve:
     if len(remaining) < RISE_SAMPLES_MIN or np.any(remaining <= 0.0):
         return nothing
     time_s = np.arange(len(remaining)) / sample_rate_hz
-    slope, intercept = np.polyfit(time_s, np.log(remaining), 1, w=remaining)
+    slope, _ = np.polyfit(time_s, np.log(remaining), 1, w=remaining)
     if slope >= 0.0:
         return nothing
-    fitted_v = end_v * (1.0 - np.exp(intercept + slope * time_s))
-    residual_v = float(np.sqrt(np.mean((voltage_v[rise] - fitted_v) ** 2)))
-    return PrechargeCurve(float(-1.0 / slope), end_v, residual_v)
+    return PrechargeCurve(float(-1.0 / slope), end_v)

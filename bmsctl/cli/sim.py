@@ -48,8 +48,8 @@ def run(
     if store is None:
         store = Path(tempfile.mkdtemp(prefix="bmsctl-"))
         click.echo(f"store: {store}", err=True)
+    text = None if scenario is None else _read(scenario)
     try:
-        text = scenario.read_text(encoding="utf-8") if scenario else None
         with progress() as watch:
             result = simulate_one(
                 pack=pack,
@@ -61,8 +61,6 @@ def run(
                 retest_cause=retest,
                 watch=watch,
             )
-    except (OSError, UnicodeDecodeError) as error:
-        leave(USAGE, f"{scenario}: cannot be read: {error}")
     except (ScenarioError, RecipeError) as error:
         leave(USAGE, str(error))
     except Refused as error:
@@ -80,3 +78,10 @@ def _exit_code(record: Mapping[str, Any] | None, findings: list[str], interrupte
     if record is None or findings:
         return STATION
     return EXIT_OF_VERDICT[record["verdict"]]
+
+
+def _read(scenario: Path) -> str:
+    try:
+        return scenario.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        leave(USAGE, f"{scenario}: cannot be read: {error}; give a TOML file in UTF-8")

@@ -87,25 +87,35 @@ class EolStation:
 
         Raises:
             StepInvalid: the station could not be proved safe.
+            Refused: it was aborted or stopped before it was ready.
         """
         owner = asyncio.get_running_loop().create_task(self.sequencer.own())
         try:
             await self.sequencer.command(Event.RESET)
-            await self.sequencer.until(State.IDLE, State.ABORTED)
-            if self.sequencer.state is not State.IDLE:
+            await self.sequencer.until(State.IDLE, State.ABORTED, State.STOPPED)
+            if not self.sequencer.proved:
                 raise StepInvalid("the station could not be proved below 60 V; do not touch it, call the electrician")
+            self._require_idle()
             await close_crashed(self._journal, utc_text(self._site.clock))
             yield
         finally:
             owner.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await owner
+
+    def _require_idle(self) -> None:
+        if self.sequencer.state is not State.IDLE:
+            raise Refused(f"no pack was started: {self.sequencer.why}")
 
     async def test(self, order: Order) -> Mapping[str, Any]:
         """Test the pack whose label is scanned next; its record.
 
         Raises:
-            Refused: the label, an earlier attempt, or the safety chain forbids it.
+            Refused: the label, an earlier attempt, the safety chain or an abort forbids it.
         """
         serial = _serial(await self._scan(), order.recipe)
+        self._require_idle()
+        self._require_safety_chain()
         earlier = self._journal.attempts(serial, STATION)
         may_start(earlier, order.retest_cause)
         attempt = len(earlier) + 1
@@ -116,7 +126,7 @@ class EolStation:
             recipe=order.recipe.steps(STATION),
             pack=order.recipe.pack,
             label=serial,
-            token=self._site.run_token(attempt),
+            token=self._site.run_token(record_id),
             record_id=record_id,
             devices=self._devices,
             leases=self._leases,
@@ -134,8 +144,26 @@ class EolStation:
         return record
 
     async def _scan(self) -> str:
-        lease = LeaseBook(self._now).grant("scanner", SCAN_WITHIN)
-        return await self._devices.scanner.scan(lease, SCAN_WITHIN)
+        """The label; given up when the station leaves Idle."""
+        lease = self._leases.grant("scanner", SCAN_WITHIN)
+        scan = asyncio.get_running_loop().create_task(self._devices.scanner.scan(lease, SCAN_WITHIN))
+        left = asyncio.get_running_loop().create_task(self.sequencer.until(*set(State) - {State.IDLE}))
+        left.add_done_callback(lambda _: scan.cancel())
+        try:
+            return await scan
+        except asyncio.CancelledError:
+            self._require_idle()
+            raise
+        finally:
+            left.cancel()
+            self._leases.release(lease)
+
+    def _require_safety_chain(self) -> None:
+        status = self._devices.plc.status()
+        if status is None:
+            raise Refused("plc: no status yet; check its supply and the CAN cable")
+        if status.tripped or not (status.guard_closed and status.estop_released):
+            raise Refused("plc: the safety chain is open; close the guard, release the e-stop, reset the PLC")
 
     def _opened(self, order: Order, record_id: str, serial: str, attempt: int) -> AttemptOpened:
         return AttemptOpened(

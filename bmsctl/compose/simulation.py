@@ -12,7 +12,7 @@ from bmsctl.compose.recipes import RecipeBook
 from bmsctl.compose.worlds import open_world
 from bmsctl.domain.packml import Mode
 from bmsctl.domain.world import Site, StationWatch
-from bmsctl.errors import StepInvalid
+from bmsctl.errors import Refused
 
 
 @dataclass
@@ -45,7 +45,7 @@ def simulate_one(
 
     try:
         record = world.run(main)
-    except StepInvalid:
+    except Refused:
         if not world.interrupted:
             raise
         return SimResult(None, world.findings(), interrupted=True)

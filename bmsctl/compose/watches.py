@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bmsctl.domain.limits import Measurement
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import StationWatch
 
 
 class Watches:
-    """Passes everything on to each watcher; implements StationWatch."""
+    """Passes everything on to each watcher; implements StationWatch.
+
+    A watcher that raises is heard no more, and the run goes on: `failures` tells.
+    """
 
     def __init__(self, *watches: StationWatch | None) -> None:
         self._watches = [watch for watch in watches if watch is not None]
+        self.failures: list[str] = []
 
     def step_started(self, step: str, index: int, total: int) -> None:
-        for watch in self._watches:
-            watch.step_started(step, index, total)
+        self._tell(lambda watch: watch.step_started(step, index, total))
 
     def measured(self, step: str, measurement: Measurement) -> None:
-        for watch in self._watches:
-            watch.measured(step, measurement)
+        self._tell(lambda watch: watch.measured(step, measurement))
 
     def step_finished(self, step: str, verdict: Verdict, reason: str) -> None:
-        for watch in self._watches:
-            watch.step_finished(step, verdict, reason)
+        self._tell(lambda watch: watch.step_finished(step, verdict, reason))
 
     def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
-        for watch in self._watches:
-            watch.verdict_shown(record_id, verdict, head_sha256)
+        self._tell(lambda watch: watch.verdict_shown(record_id, verdict, head_sha256))
+
+    def _tell(self, call: Callable[[StationWatch], None]) -> None:
+        for watch in tuple(self._watches):
+            try:
+                call(watch)
+            except Exception as error:
+                self._watches.remove(watch)
+                self.failures.append(f"{type(watch).__name__}: {type(error).__name__}: {error}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from bmsctl.errors import LeaseRevoked
 
@@ -68,9 +68,8 @@ class LeaseBook:
             lease.revoked = True
         self._held.clear()
 
-    def stale(self) -> list[str]:
-        """Names of the devices whose lease is neither fresh nor declared quiet."""
-        return [name for name, lease in self._held.items() if not lease.fresh]
-
-    def __iter__(self) -> Iterator[Lease]:
-        return iter(tuple(self._held.values()))
+    def release(self, lease: Lease) -> None:
+        """Give one lease back; it carries no right any more. Idempotent."""
+        lease.revoked = True
+        if self._held.get(lease.device) is lease:
+            del self._held[lease.device]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
 from bmsctl.domain.lease import Lease
@@ -34,8 +33,7 @@ class LinkState(enum.StrEnum):
     DOWN = "down"
 
 
-@dataclass(frozen=True, slots=True)
-class LinkHealth:
+class LinkHealth(NamedTuple):
     """A link's own view of itself; counters since it was opened."""
 
     state: LinkState

@@ -23,6 +23,7 @@ from bmsctl.domain.events import (
 from bmsctl.domain.record_schema import SCHEMA_ID
 
 _MEASUREMENT_KEYS = ("name", "value", "unit", "low", "high", "u95")
+_OF_STEPS = (StepStarted, StepSkipped, Measured, TraceRecorded, StepFinished)
 _TRACE_KEYS = ("name", "unit", "sample_rate_hz", "n", "sha256")
 
 
@@ -83,8 +84,10 @@ def _steps(events: Sequence[Event], opened: AttemptOpened, closed: AttemptClosed
     names = _step_names(opened)
     steps = {name: _step(name, why_not) for name in names}
     for event in events:
-        if isinstance(event, StepStarted | StepSkipped | Measured | TraceRecorded | StepFinished):
-            _tell(steps.setdefault(event.step, _step(event.step, why_not)), event, closed)
+        if isinstance(event, _OF_STEPS):
+            if event.step not in steps:
+                steps[event.step] = _step(event.step, why_not)
+            _tell(steps[event.step], event, closed)
     return list(steps.values())
 
 
@@ -107,14 +110,14 @@ def _tell(
     closed: AttemptClosed | None,
 ) -> None:
     """Write what an event says into its step."""
-    if isinstance(event, StepSkipped):
+    if isinstance(event, Measured):
+        verdict = {"verdict": event.verdict.value, "reason": event.reason or None}
+        step["measurements"].append(_selected(event, _MEASUREMENT_KEYS) | verdict)
+    elif isinstance(event, StepSkipped):
         step["reason"] = event.reason
     elif isinstance(event, StepStarted):
         step["started_s"] = event.t_s
         step["reason"] = "running" if closed is None else f"not finished: {closed.reason}"
-    elif isinstance(event, Measured):
-        verdict = {"verdict": event.verdict.value, "reason": event.reason or None}
-        step["measurements"].append(_selected(event, _MEASUREMENT_KEYS) | verdict)
     elif isinstance(event, TraceRecorded):
         step["traces"].append(_selected(event, _TRACE_KEYS))
     else:

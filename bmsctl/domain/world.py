@@ -59,8 +59,8 @@ class Site(Protocol):
         """A new record's id (UUID); `parts` name it within the site."""
         ...
 
-    def run_token(self, attempt: int) -> int:
-        """A 16-bit dead-man token not used before."""
+    def run_token(self, record_id: str) -> int:
+        """The 16-bit dead-man token of one run."""
         ...
 
     def on_interrupt(self, callback: Callable[[str], None]) -> None:

@@ -85,7 +85,7 @@ class CanBms:
         for cycle in range(patience + 1):
             last = await self._receiver.next(broadcast.CELL_IDS[-1], lease, after_s)
             after_s = last.t_s
-            if cycle == patience or not np.isnan(broadcast.decode_cells([last.payload])).all():
+            if cycle == patience or last.payload != broadcast.ALL_SNA_UNSIGNED:
                 missing = await self._missing(lease, all_cells=cycle < patience)
                 if not missing:
                     return

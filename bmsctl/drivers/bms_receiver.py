@@ -165,12 +165,15 @@ class BmsReceiver:
         lease.quiet_for(duration_s)
         started_s = loop.time()
         fastest = self._channels[CURRENT_ID]
-        turns = {can_id: round(channel.period_s / fastest.period_s) for can_id, channel in self._channels.items()}
+        every: dict[int, list[int]] = {}
+        for can_id, channel in self._channels.items():
+            every.setdefault(round(channel.period_s / fastest.period_s), []).append(can_id)
         turn = 0
         while (now_s := loop.time()) < started_s + duration_s:
-            for can_id, every in turns.items():
-                if turn % every == 0:
-                    self.look(can_id)
+            for turns, can_ids in every.items():
+                if turn % turns == 0:
+                    for can_id in can_ids:
+                        self.look(can_id)
             heard_s = max(started_s, fastest.examined.t_s if fastest.examined else 0.0)
             self.require_link()
             if now_s - heard_s > SILENT_S:

@@ -62,36 +62,13 @@ SNA_SIGNED = 0x1000
 SNA_CURRENT = 0x8000
 SNA_INSULATION = 0xFFFF
 INSULATION_ABOVE_RANGE = 0xFFFE
+ALL_SNA_UNSIGNED = (1 << 52) - 1
+"""Payload of four unsigned fields without a value."""
 
 _FIELD = 0x1FFF
 _CRC_START = {can_id: crc8(can_id.to_bytes(2, "little")) ^ 0xFF for can_id in LENGTH}
 _SHIFTS = np.array([0, 13, 26, 39], np.uint64)
-_ALIVE_BITS = np.uint64(12)
-_COLUMNS = np.arange(7)
 _I64 = NDArray[np.int64]
-_U64 = NDArray[np.uint64]
-_U8 = NDArray[np.uint8]
-
-
-def _left_after(steps: int) -> _U8:
-    """(256,) what a byte leaves of itself in the CRC after so many bytes, itself included."""
-    table = np.array(CRC8_TABLE, np.uint8)
-    left = np.arange(256, dtype=np.uint8)
-    for _ in range(steps):
-        left = table[left]
-    return left
-
-
-_LEFT = np.stack([_left_after(steps) for steps in range(7, 0, -1)])
-"""(7, 256) what bytes 1 to 7 of an 8-byte frame leave in its CRC: a CRC is the sum, without carry, of its parts."""
-
-
-def _left_by_ids(can_ids: Sequence[int]) -> _U8:
-    """(n,) the same of identifiers, the final inversion included."""
-    return _left_after(7)[[_CRC_START[can_id] for can_id in can_ids]] ^ np.uint8(0xFF)
-
-
-_CELL_CRCS, _TEMPERATURE_CRCS = _left_by_ids(CELL_IDS), _left_by_ids(TEMPERATURE_IDS)
 
 
 class OperatingState(enum.IntEnum):
@@ -254,9 +231,9 @@ def decode_insulation(payload: int) -> Insulation:
     )
 
 
-def encode_balancing(cells: int, alive: int) -> list[bytes]:
-    """Balancing switches as commanded, cell 1 the lowest bit of `cells`; one frame per 48 cells."""
-    return [seal(can_id, alive, cells >> 48 * index & (1 << 48) - 1) for index, can_id in enumerate(BALANCING_IDS)]
+def pack_balancing(cells: int) -> list[int]:
+    """Payloads for balancing switches as commanded, cell 1 the lowest bit of `cells`; one frame per 48 cells."""
+    return [cells >> 48 * index & (1 << 48) - 1 for index in range(len(BALANCING_IDS))]
 
 
 def decode_balancing(payloads: Sequence[int]) -> int:
@@ -279,9 +256,9 @@ def requested_relays(data: bytes) -> frozenset[Relay]:
     return decode_relay_request(int.from_bytes(data, "little") >> 12)
 
 
-def encode_cells(voltage_v: F64, alive: int) -> list[bytes]:
-    """All cell frames of one cycle from (n,) volts, n a multiple of 4; NaN becomes the sentinel."""
-    return _seal_fields(_CELL_CRCS, _unsigned_fields(voltage_v * (1 / CELL_V)), alive)
+def pack_cells(voltage_v: F64) -> list[int]:
+    """Payloads of the cell frames of one cycle from (n,) volts, n a multiple of 4; NaN becomes the sentinel."""
+    return _packed(voltage_v * (1 / CELL_V))
 
 
 def decode_cells(payloads: Sequence[int]) -> F64:
@@ -290,10 +267,9 @@ def decode_cells(payloads: Sequence[int]) -> F64:
     return np.where(raw == SNA_UNSIGNED, np.nan, raw * CELL_V)
 
 
-def encode_temperatures(temperature_c: F64, alive: int) -> list[bytes]:
-    """All temperature frames of one cycle from (n,) °C, n a multiple of 4; NaN becomes the sentinel."""
-    raw = _unsigned_fields((temperature_c - TEMPERATURE_ZERO_C) / TEMPERATURE_K)
-    return _seal_fields(_TEMPERATURE_CRCS, raw, alive)
+def pack_temperatures(temperature_c: F64) -> list[int]:
+    """Payloads of the temperature frames of one cycle from (n,) °C, n a multiple of 4; NaN becomes the sentinel."""
+    return _packed((temperature_c - TEMPERATURE_ZERO_C) / TEMPERATURE_K)
 
 
 def decode_temperatures(payloads: Sequence[int]) -> list[float | None]:
@@ -318,20 +294,11 @@ def _fields(payloads: Sequence[int]) -> _I64:
     return words.astype(np.int64).ravel()
 
 
-def _unsigned_fields(steps: F64) -> _U64:
-    """Raw 13-bit fields of values in steps of their resolution, clipped to the field; NaN becomes the sentinel."""
+def _packed(steps: F64) -> list[int]:
+    """Payloads of four 13-bit fields each, from values in steps of their resolution; NaN becomes the sentinel."""
     raw = np.rint(steps)
     np.maximum(raw, 0, out=raw)
     np.minimum(raw, SNA_UNSIGNED - 1, out=raw)
     raw[np.isnan(raw)] = SNA_UNSIGNED
-    return raw.astype(np.uint64)
-
-
-def _seal_fields(crcs: _U8, raw: _U64, alive: int) -> list[bytes]:
-    """Several frames of four 13-bit fields at once; `crcs`: what their identifiers leave in the CRC."""
-    payload = np.bitwise_or.reduce(raw.reshape(-1, 4) << _SHIFTS, axis=1)
-    words = payload << _ALIVE_BITS | np.uint64((alive & 0xF) << 8)
-    octets = words.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)
-    octets[:, 0] = np.bitwise_xor.reduce(_LEFT[_COLUMNS, octets[:, 1:]], axis=1) ^ crcs[: len(octets)]
-    data = octets.tobytes()
-    return [data[start : start + 8] for start in range(0, len(data), 8)]
+    payloads: list[int] = np.bitwise_or.reduce(raw.astype(np.uint64).reshape(-1, 4) << _SHIFTS, axis=1).tolist()
+    return payloads

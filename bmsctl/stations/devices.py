@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from bmsctl.domain.ports import Bms, Digitizer, Matrix, Plc, Scanner
 
-LEASED = ("plc", "matrix", "bms", "digitizer", "scanner")
-"""Device names, in the order leases are granted."""
+LEASED = ("plc", "matrix", "bms", "digitizer")
+"""What a run leases, in the order granted; the scanner is leased for the scan that comes before it."""
 
 
 @dataclass(frozen=True, slots=True)

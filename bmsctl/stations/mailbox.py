@@ -53,8 +53,9 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class StepBoundary:
-    """The run is between two steps and waits for `go`."""
+    """The run of `scope` is between two steps and waits for `go`."""
 
+    scope: Any
     go: asyncio.Future[None]
 
 
@@ -77,6 +78,10 @@ class Mailbox:
         queue.append(message)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def replies(self) -> list[asyncio.Future[None]]:
+        """Where the commands not yet taken are to be answered."""
+        return [message.reply for message in self._normal if isinstance(message, Command)]
 
     async def get(self) -> Message:
         """The next message, urgent ones first."""

@@ -1,6 +1,6 @@
 """One attempt of one pack: the steps in order, each measured, judged and logged; then the record.
 
-Implements `sequencer.Job`.
+Implements `job.Job`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from bmsctl.domain.recipe import StepRecipe
 from bmsctl.domain.steps import Gate, gate_of
 from bmsctl.domain.verdict import Verdict, fold_run, fold_step
 from bmsctl.domain.world import StationWatch
-from bmsctl.errors import DeviceError, Refused, StepInvalid
+from bmsctl.errors import DeviceError, LeaseRevoked, StepInvalid, StoreError
 from bmsctl.stations.devices import LEASED, Devices
+from bmsctl.stations.job import RunEnd
 from bmsctl.stations.safe import SafeReport
 from bmsctl.stations.scope import RunScope
-from bmsctl.stations.sequencer import RunEnd
 from bmsctl.stations.step import RunFacts, Step, StepContext
 
 LEASE_FRESH_S = 1.0
@@ -64,21 +64,14 @@ class Run:
         self._leases: Mapping[str, Lease] = {}
         self._facts = RunFacts(label)
         self._verdicts: dict[str, Verdict] = {}
+        self._reasons: dict[str, str] = {}
         self._open: tuple[StepContext, float] | None = None
         self._blocked: dict[Gate, str] = {}
 
     async def prepare(self, scope: RunScope) -> None:
-        """Take every device's lease and see that the safety chain is closed.
-
-        Raises:
-            Refused: guard open, e-stop pressed or PLC tripped; nothing has moved.
-        """
+        """Take every device's lease; the attempt is on record before anything moves."""
         self._leases = {device: self._book.grant(device, LEASE_FRESH_S) for device in LEASED}
-        status = self._devices.plc.status()
-        if status is None:
-            raise Refused("plc: no status yet; check its supply and the CAN cable")
-        if status.tripped or not (status.guard_closed and status.estop_released):
-            raise Refused("plc: the safety chain is open; close the guard, release the e-stop, reset the PLC")
+        self._log.append(Noted("digitizer", await self._devices.digitizer.identify(self._leases["digitizer"])))
         await self._log.commit()
 
     async def execute(self, scope: RunScope) -> None:
@@ -88,11 +81,15 @@ class Run:
             await scope.boundary()
             blocked = self._blocked_by(recipe)
             if blocked is not None:
-                self._log.append(StepSkipped(recipe.run, blocked))
+                self._skip(recipe, blocked)
                 continue
             if self._watch is not None:
                 self._watch.step_started(recipe.run, index, len(self._recipe))
             await self._execute_step(recipe, scope)
+
+    def _skip(self, recipe: StepRecipe, reason: str) -> None:
+        self._reasons[recipe.run] = reason
+        self._log.append(StepSkipped(recipe.run, reason))
 
     def _blocked_by(self, recipe: StepRecipe) -> str | None:
         if Gate.RUN in self._blocked:
@@ -104,11 +101,10 @@ class Run:
         step = self._steps[recipe.run]
         context = self._begin_step(recipe, self._now())
         await self._log.commit()
-        leases = [self._leases[device] for device in step.devices]
-        scope.begin_step(recipe.run, recipe.max_s, leases, self._bms_silent if step.high_voltage else None)
-        reason = await self._measure(step, context)
+        scope.begin_step(recipe.run, recipe.max_s, [self._leases[device] for device in step.devices])
+        error = await self._measure(step, context, scope)
         scope.end_step()
-        self._finish(context, reason)
+        self._finish(context, error)
 
     def _begin_step(self, recipe: StepRecipe, started_s: float) -> StepContext:
         context = StepContext(
@@ -118,40 +114,47 @@ class Run:
         self._log.append(StepStarted(recipe.run, started_s - self._started_s))
         return context
 
-    async def _measure(self, step: Step, context: StepContext) -> str | None:
+    async def _measure(self, step: Step, context: StepContext, scope: RunScope) -> str | None:
         """Run the step; why it could not measure, or None."""
         try:
             if step.high_voltage:
                 await self._devices.plc.permit(self._leases["plc"], self._token)
+                scope.watch(self._bms_silent)
             await step.run(context)
+        except (LeaseRevoked, StoreError):
+            raise
         except (DeviceError, StepInvalid) as error:
             return str(error)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, AssertionError) as error:
+        except Exception as error:
             self._log.append(Noted("internal_error", traceback.format_exc()))
             return f"internal error in step {step.name}: {type(error).__name__}: {error}; report this record"
         return None
 
-    def _finish(self, context: StepContext, error: str | None) -> None:
-        """Judge the step: what could not be measured is INVALID; a valid FAIL stands all the same."""
-        name = context.recipe.run
-        why = error or "the step ended before it was measured"
-        for missing in context.missing():
-            limit = context.recipe.limits[missing]
-            measurement = judge(missing, None, limit, missing_because=why)
-            context.measurements[missing] = measurement
-            self._log.append(Measured.of(name, measurement, limit))
-        verdicts = _verdicts(context)
-        verdict = fold_step([*verdicts, Verdict.INVALID] if error else verdicts)
-        self._close_step(name, verdict, _reason(context, verdict, error))
-        if verdict is not Verdict.PASS:
-            for gate in gate_of(name).blocks:
-                self._blocked.setdefault(gate, f"not run after {verdict} of {name}")
+    def _finish(self, context: StepContext, error: str | None, ended: Verdict | None = None) -> None:
+        """Judge the step: what could not be measured is INVALID; a valid FAIL stands all the same.
 
-    def _close_step(self, name: str, verdict: Verdict, reason: str) -> None:
+        Args:
+            error: what kept the step from measuring all it should.
+            ended: ABORTED if the run was aborted in this step.
+        """
+        recipe = context.recipe
+        for missing in context.missing():
+            limit = recipe.limits[missing]
+            why = error or "the step ended before it was measured"
+            context.measurements[missing] = judge(missing, None, limit, missing_because=why)
+            self._log.append(Measured.of(recipe.run, context.measurements[missing], limit))
+        verdicts = [measurement.verdict for measurement in context.measurements.values()]
+        verdict = ended or fold_step([*verdicts, Verdict.INVALID] if error else verdicts)
+        self._close_step(context, verdict, _reason(context, verdict, error))
+        if verdict is not Verdict.PASS:
+            for gate in gate_of(recipe.run).blocks:
+                self._blocked.setdefault(gate, f"not run after {verdict} of {recipe.run}")
+
+    def _close_step(self, context: StepContext, verdict: Verdict, reason: str) -> None:
         assert self._open is not None
-        started_s = self._open[1]
+        name, started_s = context.recipe.run, self._open[1]
         self._open = None
-        self._verdicts[name] = verdict
+        self._verdicts[name], self._reasons[name] = verdict, reason
         self._log.append(StepFinished(name, verdict, reason, started_s - self._started_s, self._now() - started_s))
         if self._watch is not None:
             self._watch.step_finished(name, verdict, reason)
@@ -165,17 +168,13 @@ class Run:
     async def close(self, end: RunEnd, safe: SafeReport) -> Any:
         """Log how the run ended and what make_safe proved, commit, show; the record."""
         if self._open is not None:
-            context = self._open[0]
-            verdict = end.verdict
-            if verdict is not Verdict.ABORTED:
-                verdict = fold_step([*_verdicts(context), Verdict.INVALID])
-            self._close_step(context.recipe.run, verdict, end.reason)
-        done = set(self._verdicts)
+            aborted = Verdict.ABORTED if end.verdict is Verdict.ABORTED else None
+            self._finish(self._open[0], end.reason or "the run ended", aborted)
         for recipe in self._recipe:
             if recipe.run == SAFE_STEP:
                 self._log_safe(recipe, safe)
-            elif recipe.run not in done and Gate.RUN not in self._blocked and end.verdict is not None:
-                self._log.append(StepSkipped(recipe.run, f"not run: {end.reason}"))
+            elif recipe.run not in self._reasons:
+                self._skip(recipe, f"not run: {end.reason or 'the run ended'}")
         verdict = self._verdict(end)
         reason = end.reason or self._first_reason()
         disposition = "release" if verdict is Verdict.PASS else "hold"
@@ -187,10 +186,11 @@ class Run:
 
     def _verdict(self, end: RunEnd) -> Verdict:
         steps = [(recipe.mandatory, self._verdicts.get(recipe.run)) for recipe in self._recipe]
-        return fold_run(steps, aborted=end.verdict is Verdict.ABORTED)
+        return fold_run([*steps, (end.verdict is Verdict.INVALID, end.verdict)], end.verdict is Verdict.ABORTED)
 
     def _first_reason(self) -> str:
-        return next((f"{name}: {verdict}" for name, verdict in self._verdicts.items() if verdict != Verdict.PASS), "")
+        bad = (name for name, verdict in self._verdicts.items() if verdict is not Verdict.PASS)
+        return next((f"{name} {self._verdicts[name]}: {self._reasons[name]}" for name in bad), "")
 
     def _log_safe(self, recipe: StepRecipe, safe: SafeReport) -> None:
         context = self._begin_step(recipe, safe.started_s)
@@ -202,14 +202,12 @@ class Run:
         self._finish(context, error)
 
 
-def _verdicts(context: StepContext) -> list[Verdict]:
-    return [measurement.verdict for measurement in context.measurements.values()]
-
-
 def _reason(context: StepContext, verdict: Verdict, error: str | None) -> str:
     """The step's reason: what failed if the pack failed, else what kept it from being measured."""
     if verdict is Verdict.PASS:
         return ""
+    if verdict is Verdict.ABORTED:
+        return error or ""
     bad = [m for m in context.measurements.values() if m.verdict is verdict]
     if verdict is Verdict.FAIL or not error:
         return "; ".join(f"{m.name}: {m.reason}" for m in bad)

@@ -24,6 +24,7 @@ RELAYS_DEADLINE_S = 0.3
 DISCHARGE_DEADLINE_S = 4.5
 PROOF_DEADLINE_S = 0.6
 STATUS_PERIOD_S = 0.02
+STATUS_FRESH_S = 0.1
 PROOF_SAMPLES = 200
 
 
@@ -62,17 +63,20 @@ class MakeSafe:
         """
         started_s = self._now()
         failures: list[str] = []
-        await self._child("bms", self._relays_open(), RELAYS_DEADLINE_S, failures)
-        free = await self._child("plc", self._voltage_free(), DISCHARGE_DEADLINE_S, failures)
-        time_to_safe_s = self._now() - started_s
-        values: dict[str, float] = {"time_to_safe": time_to_safe_s} if free else {}
-        for proof in await asyncio.gather(
-            self._child("plc", self._plc_proof(), PROOF_DEADLINE_S, failures),
-            self._child("digitizer", self._digitizer_proof(), PROOF_DEADLINE_S, failures),
-        ):
-            values.update(proof or {})
-        self._devices.matrix.open_all()
-        self._devices.plc.supply_off()
+        values: dict[str, float] = {}
+        try:
+            await self._child("bms", self._relays_open(), RELAYS_DEADLINE_S, failures)
+            free = await self._child("plc", self._voltage_free(), DISCHARGE_DEADLINE_S, failures)
+            if free:
+                values["time_to_safe"] = self._now() - started_s
+            for proof in await asyncio.gather(
+                self._child("plc", self._plc_proof(), PROOF_DEADLINE_S, failures),
+                self._child("digitizer", self._digitizer_proof(), PROOF_DEADLINE_S, failures),
+            ):
+                values.update(proof or {})
+        finally:
+            self._devices.matrix.open_all()
+            self._devices.plc.supply_off()
         return SafeReport(bool(free), started_s, values, tuple(failures))
 
     async def _child(
@@ -103,7 +107,7 @@ class MakeSafe:
                 status is not None
                 and status.voltage_free
                 and status.discharging
-                and self._now() - status.t_s < 5 * STATUS_PERIOD_S
+                and self._now() - status.t_s < STATUS_FRESH_S
             ):
                 return True
             await asyncio.sleep(STATUS_PERIOD_S)

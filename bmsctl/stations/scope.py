@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from bmsctl.domain.lease import Lease
+from bmsctl.errors import RunStopped
 from bmsctl.stations.mailbox import Message, StepBoundary
 
 _is_fresh = attrgetter("fresh")
@@ -25,21 +26,21 @@ class RunScope:
         self.holding = False
         self.waiting: asyncio.Future[None] | None = None
 
-    def begin_step(
-        self, step: str, max_s: float, leases: Sequence[Lease], alive: Callable[[], str | None] | None = None
-    ) -> None:
-        """A step starts: it may take `max_s`, some device of `leases` must keep speaking, and `alive`, asked
-        at every challenge, must not name a device that fell silent."""
+    def begin_step(self, step: str, max_s: float, leases: Sequence[Lease]) -> None:
+        """A step starts: it may take `max_s`, and some device of `leases` must keep speaking."""
         for lease in leases:
             lease.touch()
-        self._step, self._leases, self._alive = step, leases, alive
+        self._step, self._leases = step, leases
         self._deadline_s = self._now() + max_s
 
     def end_step(self) -> None:
-        """No step runs: nothing to watch."""
+        """No step runs, and none of its limits holds."""
         self._deadline_s = float("inf")
         self._leases = ()
-        self._alive = None
+
+    def watch(self, alive: Callable[[], str | None]) -> None:
+        """From now to the end of the run, ask at every challenge which device has fallen silent."""
+        self._alive = alive
 
     def breach(self) -> str | None:
         """Why the PLC must not be answered now; None if all is well."""
@@ -50,10 +51,10 @@ class RunScope:
         return self._alive() if self._alive is not None else None
 
     async def boundary(self) -> None:
-        """Between two steps: wait while the station is held; raises Refused if the run is to stop here."""
+        """Between two steps: wait while the station is held; raises RunStopped if the run is to stop here."""
         if self.holding:
             go = asyncio.get_running_loop().create_future()
-            self._post(StepBoundary(go))
+            self._post(StepBoundary(self, go))
             await go
 
     def release(self) -> None:
@@ -63,7 +64,7 @@ class RunScope:
             self.waiting.set_result(None)
         self.waiting = None
 
-    def refuse(self, error: Exception) -> None:
+    def stop(self, error: RunStopped) -> None:
         """End a held run at its boundary."""
         if self.waiting is not None and not self.waiting.done():
             self.waiting.set_exception(error)

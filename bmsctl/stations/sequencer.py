@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from bmsctl.domain.lease import LeaseBook
 from bmsctl.domain.packml import Event, State
 from bmsctl.domain.ports import Challenge, Plc, PlcStatus, TripCause
 from bmsctl.domain.verdict import Verdict
-from bmsctl.errors import Refused, StepInvalid
+from bmsctl.errors import BmsctlError, Refused, RunStopped, StepInvalid, StoreError
+from bmsctl.stations.job import Job, RunEnd
 from bmsctl.stations.life import Life
 from bmsctl.stations.mailbox import Abort, Command, Mailbox, Message, Prepared, StepBoundary, TaskDone, Tripped
 from bmsctl.stations.safe import MakeSafe, SafeReport
@@ -29,8 +29,7 @@ from bmsctl.stations.scope import RunScope
 PLC_SILENT_S = 0.3
 STALL_S = 0.3
 SAFE_ATTEMPTS_MAX = 10
-
-_RUNNING = frozenset({State.STARTING, State.EXECUTE, State.HOLDING, State.HELD, State.UNHOLDING})
+STOPPED = "stopped by the operator"
 
 _TRIP_REASONS = {
     TripCause.ESTOP: ("the emergency stop was pressed", Verdict.ABORTED),
@@ -39,30 +38,6 @@ _TRIP_REASONS = {
     TripCause.SAFE_STOP_TIMEOUT: ("the safety PLC removed energy after a safe stop", Verdict.INVALID),
     TripCause.NONE: ("the safety PLC withdrew the permissive", Verdict.INVALID),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RunEnd:
-    """How a run ended: `verdict` None if it ran to its end, else what ended it."""
-
-    verdict: Verdict | None
-    reason: str
-
-
-class Job(Protocol):
-    """One run as the owner sees it."""
-
-    async def prepare(self, scope: RunScope) -> None:
-        """PackML Starting: leases, station ready."""
-        ...
-
-    async def execute(self, scope: RunScope) -> None:
-        """PackML Execute: the steps."""
-        ...
-
-    async def close(self, end: RunEnd, safe: SafeReport) -> Any:
-        """Judge, make the record durable, show the verdict; the result of the run."""
-        ...
 
 
 class Sequencer:
@@ -85,53 +60,79 @@ class Sequencer:
         self._safe_attempts = 0
         self._close_task: asyncio.Task[Any] | None = None
         self._last_challenge_s: float | None = None
+        self._proved = False
+        self._why = ""
+        self._dead: StepInvalid | None = None
 
     @property
     def state(self) -> State:
         """PackML state."""
         return self._life.state
 
+    @property
+    def proved(self) -> bool:
+        """Whether the last make_safe ended in the PLC's proof of no voltage."""
+        return self._proved
+
+    @property
+    def why(self) -> str:
+        """Why the station was last aborted or stopped."""
+        return self._why
+
     async def own(self) -> None:
-        """The owner task. Never ends by itself; without it the PLC removes energy and no run has an outcome."""
+        """The owner task. Never ends by itself; if it is ended, nothing stays permitted and nobody waits."""
         self._plc.listen(self._mailbox.post, self._on_status)
         self._watch_plc()
         try:
             while True:
-                self._handle(await self._mailbox.get())
+                message = await self._mailbox.get()
+                self._handle(message)
         finally:
-            if self._outcome is not None and not self._outcome.done():
-                self._outcome.set_exception(StepInvalid("the station's owner task has ended; restart the station"))
-                self._outcome.exception()
+            self._leases.revoke_all()
+            self._make_safe.ask_off()
+            self._dead = StepInvalid("the station's owner task has ended; restart the station")
+            self._moved.set()
+            for waiting in (self._outcome, *self._mailbox.replies()):
+                if waiting is not None and not waiting.done():
+                    waiting.set_exception(self._dead)
+                    waiting.exception()
 
     async def command(self, event: Event) -> None:
         """Reset, hold, unhold, stop or clear; returns when taken.
 
         Raises:
             Refused: not possible in this state.
+            StepInvalid: the owner task has ended.
         """
-        reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._mailbox.post(Command(event, reply))
-        await reply
+        await self._ask(Command(event, asyncio.get_running_loop().create_future()))
 
     async def start(self, job: Job) -> asyncio.Future[Any]:
         """Start a job; the future holds what `Job.close` returns, or the exception that prevented it.
 
         Raises:
             Refused: the station is not idle.
+            StepInvalid: the owner task has ended.
         """
-        reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._mailbox.post(Command(Event.START, reply, job, outcome))
-        await reply
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Any] = loop.create_future()
+        await self._ask(Command(Event.START, loop.create_future(), job, outcome))
         return outcome
+
+    async def _ask(self, command: Command) -> None:
+        if self._dead is not None:
+            raise self._dead
+        self._mailbox.post(command)
+        await command.reply
 
     def abort(self, reason: str, verdict: Verdict = Verdict.ABORTED) -> None:
         """End whatever runs and make safe. Any number of times, from any callback on the loop."""
         self._mailbox.post(Abort(reason, verdict))
 
     async def until(self, *states: State) -> None:
-        """Return when the station is in one of `states`."""
+        """Return when the station is in one of `states`; raises StepInvalid if the owner task has ended."""
         while self._life.state not in states:
+            if self._dead is not None:
+                raise self._dead
             await self._moved.wait()
 
     def _fire(self, event: Event) -> None:
@@ -148,10 +149,15 @@ class Sequencer:
         heard_s = self._last_challenge_s if self._last_challenge_s is not None else self._now()
         silent_s = self._now() - heard_s
         if silent_s >= PLC_SILENT_S:
-            if self._life.state in _RUNNING:
+            if self._running:
                 self.abort(f"plc: silent for {silent_s:.1f} s; check its supply and the CAN cable", Verdict.INVALID)
             silent_s = 0.0
         asyncio.get_running_loop().call_later(PLC_SILENT_S - silent_s + 0.001, self._watch_plc)
+
+    @property
+    def _running(self) -> bool:
+        """A run is under way, and may have anything switched on."""
+        return self._job is not None and self._run_task is not None and self._end is None
 
     def _handle(self, message: Message) -> None:
         if isinstance(message, Challenge):
@@ -172,17 +178,20 @@ class Sequencer:
 
     def _on_challenge(self, challenge: Challenge) -> None:
         last_s, self._last_challenge_s = self._last_challenge_s, challenge.t_s
-        if self._life.state in _RUNNING:
-            breach = self._scope.breach()
-            if breach is None and last_s is not None and challenge.t_s - last_s > STALL_S:
-                breach = f"the station computer stalled for {challenge.t_s - last_s:.2f} s"
-            if breach is not None:
+        if self._running:
+            breach = self._scope.breach() or self._stall(challenge, last_s)
+            if breach:
                 self._on_abort(Abort(breach, Verdict.INVALID))
                 return
         self._plc.answer(challenge)
 
+    def _stall(self, challenge: Challenge, last_s: float | None) -> str:
+        """Why this challenge shows that the loop stood still; empty if it did not."""
+        gap_s = max(self._now() - challenge.t_s, 0.0 if last_s is None else challenge.t_s - last_s)
+        return f"the station computer stalled for {gap_s:.2f} s" if gap_s > STALL_S else ""
+
     def _on_trip(self, status: PlcStatus) -> None:
-        if self._life.state not in _RUNNING and self._life.state is not State.COMPLETING:
+        if self._job is None:
             return
         cause = status.cause
         if cause is TripCause.NONE and not status.estop_released:
@@ -194,7 +203,9 @@ class Sequencer:
     def _on_abort(self, abort: Abort) -> None:
         if self._life.state in (State.ABORTING, State.ABORTED) or self._close_task is not None:
             return
-        self._end = RunEnd(abort.verdict, abort.reason)
+        earlier = f"{self._end.reason}; then " if self._end is not None and self._end.reason else ""
+        self._why = earlier + abort.reason
+        self._end = RunEnd(abort.verdict, self._why)
         self._fire(Event.ABORT)
         if self._safe_task is None:
             self._begin_safe()
@@ -221,75 +232,72 @@ class Sequencer:
 
     def _on_run_done(self, task: asyncio.Task[None]) -> None:
         self._run_task = None
-        if task.cancelled():
-            error: BaseException | None = None
-        else:
-            error = task.exception()
-        if self._life.state in _RUNNING:
-            reason = "" if error is None else f"{type(error).__name__}: {error}"
-            if task.cancelled():
-                reason = "the run was cancelled"
-            self._end = RunEnd(Verdict.INVALID if reason else None, reason)
-            self._fire(Event.RUN_DONE)
-            self._begin_safe()
-        elif self._life.state is State.STOPPING and self._safe_task is None:
-            self._begin_safe()
+        ended = _end_of(task)
+        if self._safe_task is not None or self._close_task is not None or self._job is None:
+            return
+        if self._end is None:
+            self._end = ended
+            if self._life.state is not State.STOPPING:
+                self._fire(Event.RUN_DONE)
+        self._begin_safe()
 
     def _on_safe_done(self, task: asyncio.Task[SafeReport]) -> None:
         if task.cancelled() or task.exception() is not None:
             if self._safe_attempts < SAFE_ATTEMPTS_MAX:
                 self._try_safe()
                 return
-            report = SafeReport(
-                False, self._now(), failures=("make_safe: could not be completed; call the electrician",)
-            )
+            failure = "make_safe: could not be completed; call the electrician"
+            report = SafeReport(False, self._now(), failures=(failure,))
         else:
             report = task.result()
         self._safe_task = None
         self._leases.revoke_all()
+        self._proved = report.voltage_free
         if self._job is not None and self._end is not None:
             self._close_task = self._child(self._job.close(self._end, report))
         else:
-            self._end_acting_state(report.voltage_free)
+            self._end_acting_state(self._proved)
 
     def _on_close_done(self, task: asyncio.Task[Any]) -> None:
         self._close_task = None
         outcome, self._job, self._outcome = self._outcome, None, None
-        self._end_acting_state(voltage_free=True)
+        error = StoreError("the record was not closed") if task.cancelled() else task.exception()
+        self._end_acting_state(self._proved and error is None)
         if outcome is None or outcome.done():
             return
-        error = task.exception() if not task.cancelled() else Refused("the record was not closed")
         if error is None:
             outcome.set_result(task.result())
         else:
             outcome.set_exception(error)
 
-    def _end_acting_state(self, voltage_free: bool) -> None:
-        """Leave an acting state. Resetting and Clearing lead to people and packs only by way of the proof."""
-        if self._life.state in (State.RESETTING, State.CLEARING) and not voltage_free:
+    def _end_acting_state(self, well: bool) -> None:
+        """Leave an acting state; not proved below 60 V, or without its record, only towards Aborted."""
+        if not well and self._life.state is not State.ABORTING:
+            self._why = self._why or "not proved below 60 V"
             self._fire(Event.ABORT)
         self._fire(Event.STATE_COMPLETE)
 
     def _on_boundary(self, boundary: StepBoundary) -> None:
-        if boundary.go.done():
+        if boundary.go.done() or boundary.scope is not self._scope:
             return
         if self._life.state is State.HOLDING:
             self._fire(Event.STATE_COMPLETE)
             self._scope.waiting = boundary.go
         elif self._life.state is State.STOPPING:
-            boundary.go.set_exception(Refused("the run was stopped"))
+            boundary.go.set_exception(RunStopped(STOPPED))
         else:
             boundary.go.set_result(None)
 
     def _on_command(self, command: Command) -> None:
+        if command.reply.done():
+            return
         refusal = self._refusal(command)
         if refusal is not None:
-            if not command.reply.done():
-                command.reply.set_exception(Refused(refusal))
+            command.reply.set_exception(Refused(refusal))
             return
         self._fire(command.event)
         if command.event in (Event.RESET, Event.CLEAR):
-            self._end = None
+            self._end, self._why = None, ""
             self._begin_safe()
         elif command.event is Event.START:
             self._begin_run(command)
@@ -300,8 +308,7 @@ class Sequencer:
             self._scope.release()
         elif command.event is Event.STOP:
             self._begin_stop()
-        if not command.reply.done():
-            command.reply.set_result(None)
+        command.reply.set_result(None)
 
     def _refusal(self, command: Command) -> str | None:
         if not self._life.may(command.event):
@@ -318,11 +325,10 @@ class Sequencer:
         self._run_task = self._child(self._run(command.job, self._scope))
 
     def _begin_stop(self) -> None:
-        if self._job is not None and self._end is None:
-            self._end = RunEnd(Verdict.ABORTED, "stopped by the operator")
+        self._why = STOPPED
         self._scope.holding = True
         if self._scope.waiting is not None:
-            self._scope.refuse(Refused("the run was stopped"))
+            self._scope.stop(RunStopped(STOPPED))
         elif self._run_task is None and self._safe_task is None and self._close_task is None:
             self._begin_safe()
 
@@ -335,3 +341,16 @@ class Sequencer:
         task = asyncio.get_running_loop().create_task(work)
         task.add_done_callback(lambda done: self._mailbox.post(TaskDone(done)))
         return task
+
+
+def _end_of(task: asyncio.Task[None]) -> RunEnd:
+    """How a run ended that nothing from outside ended."""
+    if task.cancelled():
+        return RunEnd(Verdict.INVALID, "the run was cancelled")
+    error = task.exception()
+    if error is None:
+        return RunEnd(None, "")
+    if isinstance(error, RunStopped):
+        return RunEnd(Verdict.ABORTED, str(error))
+    internal = "" if isinstance(error, BmsctlError) else f"internal error: {type(error).__name__}: "
+    return RunEnd(Verdict.INVALID, f"{internal}{error}")

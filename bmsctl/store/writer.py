@@ -127,9 +127,13 @@ class Writer:
         try:
             connection.execute("BEGIN IMMEDIATE")
             runs = [(run_id, *astuple(attempt)) for run_id, attempt in batch.runs.items()]
-            connection.executemany(_UPSERT_RUN, runs)
-            connection.executemany(_INSERT_EVENT, batch.events)
-            connection.executemany(_INSERT_TRACE, batch.traces)
+            for statement, values in (
+                (_UPSERT_RUN, runs),
+                (_INSERT_EVENT, batch.events),
+                (_INSERT_TRACE, batch.traces),
+            ):
+                if values:
+                    connection.executemany(statement, values)
             connection.execute("COMMIT")
             self._n_written += len(batch.events)
         except BaseException:

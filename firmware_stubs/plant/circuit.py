@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,7 @@ class Circuit:
         """The solution for a state."""
         mode = self._modes.get(state)
         if mode is None:
-            mode = self._modes[state] = Mode(self._farad, self._siemens(state), self._source_a, tied(_ties(state)))
+            mode = self._modes[state] = Mode(self._farad, self._siemens(state), self._source_a, _tied(state))
         return mode
 
     def touch_v(self, state: int, node: Node) -> float:
@@ -81,14 +82,14 @@ class Circuit:
         volts = self._touch_v.get((state, node))
         if volts is None:
             siemens = self._siemens(state) + stamped([_resistor(node, PE, TOUCH_OHM)])
-            tie = tied(_ties(state))
+            tie = _tied(state)
             steady_v = tie @ np.linalg.solve(tie.T @ siemens @ tie, tie.T @ self._source_a)
             volts = self._touch_v[state, node] = float(steady_v[node])
         return volts
 
     def insulation_ohm(self, state: int) -> tuple[float, float]:
         """Resistance to chassis of the stack's plus and minus, all other nodes reduced to these two."""
-        tie = tied(_ties(state))
+        tie = _tied(state)
         siemens = tie.T @ self._siemens(state) @ tie
         to_chassis = siemens.sum(axis=1)
         share = np.linalg.solve(siemens[2:, 2:], -siemens[2:, :2]) if len(siemens) > 2 else np.empty((0, 2))
@@ -107,7 +108,7 @@ class Circuit:
         if name == Relay.PRECHARGE:
             return segment.voltage(t_s, B_PLUS, P) / self._precharge_ohm
         bit = SWITCHES[name]
-        tie = tied(_ties(segment.state & ~bit))
+        tie = _tied(segment.state & ~bit)
         beyond = tie[:, np.argmax(tie[CONTACTS[name][1]])]
         leaving_a = (
             self._siemens(segment.state) @ segment.potentials_v(t_s)[:PE]
@@ -168,6 +169,11 @@ def _switched(precharge_ohm: float, station: StationUnit) -> dict[str, list[Bran
 
 def _ties(state: int) -> list[tuple[Node, Node]]:
     return [nodes for name, nodes in CONTACTS.items() if state & SWITCHES[name]]
+
+
+@cache
+def _tied(state: int) -> F64:
+    return tied(_ties(state))
 
 
 def _unit(a: Node, b: Node) -> F64:

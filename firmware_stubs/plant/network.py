@@ -89,10 +89,17 @@ class Mode:
         self.rate_per_s, vectors = np.linalg.eigh(np.linalg.solve(lower, half.T))
         shape = tie @ np.linalg.solve(lower.T, vectors)
         steady_v = tie @ np.linalg.solve(conductance, tie.T @ source_a)
-        self.project: F64 = np.column_stack((shape.T @ farad, np.zeros(shape.shape[1])))
-        self.shape: F64 = np.vstack((shape, np.zeros(shape.shape[1])))
-        self.steady_v: F64 = np.append(steady_v, 0.0)
+        self.project = _with_chassis((shape.T @ farad).T).T
+        self.shape = _with_chassis(shape)
+        self.steady_v = _with_chassis(steady_v)
         self.rates: list[float] = self.rate_per_s.tolist()
+
+
+def _with_chassis(by_node: F64) -> F64:
+    """(FREE, …) with a row of zeros for the chassis."""
+    rows = np.zeros((NODES, *by_node.shape[1:]))
+    rows[:FREE] = by_node
+    return rows
 
 
 class Segment:
@@ -129,7 +136,10 @@ class Segment:
         for rate_per_s, amplitude_v in terms:
             if rate_per_s * age_s[0] > FADED:
                 break
-            volts += amplitude_v * np.exp(-rate_per_s * age_s)
+            fading = age_s * -rate_per_s
+            np.exp(fading, out=fading)
+            fading *= amplitude_v
+            volts += fading
         return volts
 
     def potentials_v(self, t_s: float) -> F64:

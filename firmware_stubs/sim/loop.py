@@ -105,13 +105,20 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         asyncio._set_running_loop(self)
         try:
             task = asyncio.ensure_future(main, loop=self)
+            self._run_ready()
             while not task.done():
+                self._advance(until_s)
                 self._run_ready()
-                if not task.done():
-                    self._advance(until_s)
             return task.result()
         finally:
+            self._end_tasks()
             asyncio._set_running_loop(None)
+
+    def _end_tasks(self) -> None:
+        """Let tasks that nobody waits for any more clean up, in no time."""
+        for task in sorted(asyncio.all_tasks(self), key=lambda task: task.get_name()):
+            task.cancel()
+        self._run_ready()
 
     def _run_ready(self) -> None:
         """Call back, a task in its own context, until nothing is ready."""

@@ -75,7 +75,7 @@ class SimCanPort:
                 return
             frame = tampered
         loop = asyncio.get_running_loop()
-        loop.call_at(self._bus.occupy(loop.time()), self._bus.deliver, frame)
+        loop.call_at(self._bus.occupy(loop.time()), self._bus.station.deliver, frame)
 
     def start(self, cyclics: Iterable[Cyclic]) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -194,11 +194,16 @@ class SimCanLink:
         return LinkHealth(state, lost=0, overflow=0, last_rx_s=self._last_rx_s)
 
     def deliver(self, frame: CanFrame) -> None:
+        """An ECU's frame has arrived."""
         if self._bus_off:
             return
-        self._last_rx_s = frame.t_s
-        for sink in self._sinks.get(frame.can_id, ()):
-            sink(frame)
+        can_id, data, _, extended, fd = frame
+        self._last_rx_s = now_s = asyncio.get_running_loop().time()
+        received = CanFrame(can_id, data, now_s, extended, fd)
+        if can_id in self._bus.latched:
+            self._bus.last[can_id] = received
+        for sink in self._sinks.get(can_id, ()):
+            sink(received)
 
 
 class SimCan:
@@ -221,14 +226,8 @@ class SimCan:
     def occupy(self, now_s: float) -> float:
         """Take the bus for one frame that somebody waits for; when it has arrived. Periodic frames find gaps."""
         self.carried += 1
-        self._free_s = max(now_s, self._free_s) + CAN_FRAME_S
+        self._free_s = (now_s if now_s > self._free_s else self._free_s) + CAN_FRAME_S
         return self._free_s
-
-    def deliver(self, frame: CanFrame) -> None:
-        received = CanFrame(frame.can_id, frame.data, asyncio.get_running_loop().time(), frame.extended, frame.fd)
-        if frame.can_id in self.latched:
-            self.last[frame.can_id] = received
-        self.station.deliver(received)
 
 
 class SimSerialPort:

@@ -10,6 +10,7 @@ import numpy as np
 from bmsctl.domain.lease import LeaseBook
 from bmsctl.domain.ports import F64, BmsIdentity, Relay
 from bmsctl.drivers.bms import CanBms
+from bmsctl.protocols import bms_broadcast as codec
 from firmware_stubs.bms import BmsCondition, BmsStub, demo_key
 from firmware_stubs.plant import Node
 from firmware_stubs.sim.wire import SimCan
@@ -59,6 +60,17 @@ class FakePlant:
 
     def insulation_ohm(self) -> tuple[float, float]:
         return self.insulation
+
+
+def cell_frames(voltage_v: F64, alive: int) -> list[bytes]:
+    """All cell frames of one cycle."""
+    return [codec.seal(*frame) for frame in zip(codec.CELL_IDS, [alive] * 24, codec.pack_cells(voltage_v), strict=True)]
+
+
+def temperature_frames(temperature_c: F64, alive: int) -> list[bytes]:
+    """All temperature frames of one cycle."""
+    payloads = codec.pack_temperatures(temperature_c)
+    return [codec.seal(*frame) for frame in zip(codec.TEMPERATURE_IDS, [alive] * 3, payloads, strict=True)]
 
 
 class Bench:

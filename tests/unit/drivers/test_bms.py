@@ -20,7 +20,7 @@ from firmware_stubs.bms import BmsCondition
 from firmware_stubs.ports import Cyclic
 from firmware_stubs.sim.loop import VirtualLoop
 from firmware_stubs.sim.wire import SimCan
-from tests.support.bms import IDENTITY, Bench
+from tests.support.bms import IDENTITY, Bench, cell_frames, temperature_frames
 
 Encode = Callable[[int, float], bytes]
 
@@ -54,9 +54,9 @@ class Scripted:
             codec.INSULATION_ID: lambda n, t_s: codec.encode_insulation(10e6, InsulationState.SETTLED, n),
         }
         for index, can_id in enumerate(codec.CELL_IDS):
-            frames[can_id] = lambda n, t_s, index=index: codec.encode_cells(volts, n)[index]
+            frames[can_id] = lambda n, t_s, index=index: cell_frames(volts, n)[index]
         for index, can_id in enumerate(codec.TEMPERATURE_IDS):
-            frames[can_id] = lambda n, t_s, index=index: codec.encode_temperatures(celsius, n)[index]
+            frames[can_id] = lambda n, t_s, index=index: temperature_frames(celsius, n)[index]
         frames |= {getattr(codec, name.upper() + "_ID"): encode for name, encode in replaced.items()}
         self.frames = frames
 
@@ -239,8 +239,8 @@ def test_sentinels_are_none_or_nan_never_numbers() -> None:
         celsius = np.full(12, 25.0)
         celsius[3] = math.nan
         bench = Scripted()
-        bench.frames[codec.CELL_IDS[1]] = lambda n, t_s: codec.encode_cells(volts, n)[1]
-        bench.frames[codec.TEMPERATURE_IDS[0]] = lambda n, t_s: codec.encode_temperatures(celsius, n)[0]
+        bench.frames[codec.CELL_IDS[1]] = lambda n, t_s: cell_frames(volts, n)[1]
+        bench.frames[codec.TEMPERATURE_IDS[0]] = lambda n, t_s: temperature_frames(celsius, n)[0]
         bench.start()
         (shot,) = await bench.bms.cells(bench.lease, 1)
         assert np.flatnonzero(np.isnan(shot.voltage_v)).tolist() == [6]
@@ -285,7 +285,7 @@ def test_ready_waits_for_start_up_but_not_for_a_broken_wire() -> None:
         volts[9] = math.nan
         bench = Scripted()
         for index, can_id in enumerate(codec.CELL_IDS):
-            bench.frames[can_id] = lambda n, t_s, index=index: codec.encode_cells(
+            bench.frames[can_id] = lambda n, t_s, index=index: cell_frames(
                 volts if n >= 15 else np.full(96, math.nan), n
             )[index]
         bench.start()

@@ -17,6 +17,7 @@ from bmsctl.domain.ports import Relay
 from bmsctl.protocols import bms_broadcast as codec
 from bmsctl.protocols.bms_broadcast import Hvil, Insulation, InsulationState, OperatingState, Sealed, Taps, unseal
 from bmsctl.protocols.checksum import crc8
+from tests.support.bms import cell_frames, temperature_frames
 
 ROOT = Path(__file__).parents[3]
 DBC: Any = cantools.database.load_file(ROOT / "recipes" / "ampr_small.dbc")
@@ -40,12 +41,12 @@ ENCODED: dict[str, Callable[[], bytes]] = {
     "current_sna": lambda: codec.encode_current(None, 0),
     "taps": lambda: codec.encode_taps(Taps(350.1, None, -0.3, 0.0), 9),
     "status": lambda: codec.encode_status(OperatingState.PLANT, Hvil.CLOSED, {Relay.MAIN_MINUS, Relay.PRECHARGE}, 15),
-    "cells_02": lambda: codec.encode_cells(CELLS_V, 0)[1],
-    "temperatures_1": lambda: codec.encode_temperatures(CELSIUS, 1)[0],
+    "cells_02": lambda: cell_frames(CELLS_V, 0)[1],
+    "temperatures_1": lambda: temperature_frames(CELSIUS, 1)[0],
     "busbars": lambda: codec.encode_busbars([-5e-3, 8e-3, None], 3),
     "insulation": lambda: codec.encode_insulation(1.2e6, InsulationState.SETTLED, 2),
     "insulation_above": lambda: codec.encode_insulation(20e6, InsulationState.SETTLED, 12),
-    "balancing_1": lambda: codec.encode_balancing(1 << 0 | 1 << 47, 4)[0],
+    "balancing_1": lambda: codec.seal(codec.BALANCING_IDS[0], 4, codec.pack_balancing(1 << 0 | 1 << 47)[0]),
     "relay_request": lambda: codec.encode_relay_request({Relay.MAIN_MINUS, Relay.PRECHARGE}, 7),
 }
 
@@ -103,7 +104,7 @@ def test_arbitrary_bytes_never_raise(can_id: int, data: bytes) -> None:
 
 
 def test_a_frame_of_one_identifier_does_not_pass_for_another() -> None:
-    frames = codec.encode_cells(CELLS_V, 3)
+    frames = cell_frames(CELLS_V, 3)
     assert unseal(0x201, frames[1]) is not None
     assert unseal(0x202, frames[1]) is None
 
@@ -179,7 +180,7 @@ def raw_values(signal: Any) -> st.SearchStrategy[int]:
 
 def test_cells_come_back_in_order_within_half_a_step() -> None:
     volts = np.linspace(3.0, 4.2, 96)
-    frames = codec.encode_cells(volts, 11)
+    frames = cell_frames(volts, 11)
     sealed = [unseal(can_id, data) for can_id, data in zip(codec.CELL_IDS, frames, strict=True)]
     assert {frame.alive for frame in sealed if frame} == {11}
     back = codec.decode_cells([frame.payload for frame in sealed if frame])
@@ -204,7 +205,7 @@ def test_taps_are_clipped_and_rounded_but_never_wrapped(values: list[float | Non
 
 @pytest.mark.parametrize("value", [0.0, -1.0, 9.0, math.nan])
 def test_a_cell_voltage_outside_the_field_is_clipped_below_the_sentinel(value: float) -> None:
-    frame = codec.encode_cells(np.full(96, value), 0)[0]
+    frame = cell_frames(np.full(96, value), 0)[0]
     decoded = DBC.get_message_by_frame_id(0x200).decode(frame)["CellVoltage01"]
     assert str(decoded) == "SNA" if math.isnan(value) else decoded == max(0.0, min(value, 8190 / 1024))
 
