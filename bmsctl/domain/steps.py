@@ -110,6 +110,7 @@ EOL = (
             "label_pattern": ParamSpec(Kind.PATTERN, names=("serial",)),
             "u95_voltage": _in("V"),
             "u95_time": _in("s"),
+            "wake_within": _in("s"),
             "ready_within": _in("s"),
             "snapshots": COUNT,
             "sleep_delay": _in("s"),
@@ -120,7 +121,13 @@ EOL = (
     StepSpec(
         "bms_alive",
         measures={"first_frame": _high("s"), "frame_errors": _high(None)},
-        params={"u95_time": _in("s"), "ready_within": _in("s"), "observe": _in("s")},
+        params={
+            "u95_time": _in("s"),
+            "wake_within": _in("s"),
+            "ready_within": _in("s"),
+            "message_set": COUNT,
+            "observe": _in("s"),
+        },
         gate=GateRule(blocks=(Gate.HIGH_VOLTAGE,)),
     ),
     StepSpec(
@@ -150,6 +157,7 @@ EOL = (
             "u_pn_main_minus_only": _both("V"),
             "p_b_minus_all_open": _both("V"),
             "p_b_minus_main_minus_only": _both("V"),
+            "own_dtcs": _high(None),
         },
         params={"settle": _in("s"), "samples": COUNT, "u95_voltage": _in("V")},
         gate=GateRule(needs=(Gate.HIGH_VOLTAGE,), blocks=(Gate.HIGH_VOLTAGE,)),
@@ -163,6 +171,7 @@ EOL = (
             "cell_spread": _high("V"),
             "pack_sum_deviation": _both("%"),
             "open_wires": _high(None),
+            "own_dtcs": _high(None),
         },
         params={
             "rest": _in("s"),
@@ -184,6 +193,7 @@ EOL = (
             "end_ratio": _low("%"),
             "loaded_ratio": _low("%"),
             "sum_deviation": _both("%"),
+            "own_dtcs": _high(None),
         },
         params={
             "imd_within": _in("s"),

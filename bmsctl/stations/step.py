@@ -29,6 +29,7 @@ class RunFacts:
     label: str
     contactors_opened_s: float | None = None
     pack_voltage_v: float | None = None
+    dtc_owners: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from bmsctl.domain.limits import Reading
-from bmsctl.domain.ports import BmsIdentity, Dtc
+from bmsctl.domain.ports import BmsIdentity
 from bmsctl.domain.units import Second
+from bmsctl.errors import StepInvalid
+from bmsctl.stations.eol.dtcs import counted, number
+from bmsctl.stations.eol.wake import wake
 from bmsctl.stations.step import StepContext
 
 
 async def bms_alive(ctx: StepContext) -> None:
-    """Measure the time to the first frame after wake, and the bad frames in a window after it."""
+    """Measure the time to the first frame after wake, and the bad frames in a window after it.
+
+    INVALID if the BMS speaks another revision of the message set than the recipe's.
+    """
     bms = ctx.devices.bms
-    started_s = ctx.now()
-    await ctx.devices.plc.supply(ctx.leases["plc"], kl30=True, kl15=True)
-    within = Second(2.0 * (ctx.recipe.limits["first_frame"].high or 0.0))
-    alive_s = await bms.alive(ctx.leases["bms"], within)
-    ctx.measure("first_frame", Reading(alive_s - started_s, "s", ctx.recipe.quantity("u95_time")))
-    await bms.ready(ctx.leases["bms"], Second(ctx.recipe.quantity("ready_within")))
+    await wake(ctx, "first_frame")
+    wanted = ctx.recipe.count("message_set")
+    if bms.dbc_revision() != wanted:
+        raise StepInvalid(
+            f"the BMS speaks message set {bms.dbc_revision()}, the recipe {wanted}: take the other recipe"
+        )
     errors = await bms.frame_errors(ctx.leases["bms"], Second(ctx.recipe.quantity("observe")))
     ctx.measure("frame_errors", Reading(float(errors), None))
 
@@ -24,7 +30,7 @@ async def bms_alive(ctx: StepContext) -> None:
 async def bms_identity(ctx: StepContext) -> None:
     """Compare part numbers and software with the recipe; after clearing, no trouble code may be foreign.
 
-    A code that another step owns is recorded there; every other one is the pack's.
+    A code that another step owns is left to that step; every other one is the pack's.
     """
     bms, lease = ctx.devices.bms, ctx.leases["bms"]
     identity = await bms.identity(lease)
@@ -32,9 +38,8 @@ async def bms_identity(ctx: StepContext) -> None:
         ctx.measure(name, Reading(float(said == wanted), None, detail=f"BMS {said!r}, recipe {wanted!r}"))
     await bms.clear_dtcs(lease)
     await ctx.dwell(ctx.recipe.quantity("dtc_settle"))
-    foreign = [dtc for dtc in await bms.dtcs(lease) if not _owned(dtc, ctx)]
-    codes = ", ".join(str(dtc) for dtc in foreign)
-    ctx.measure("foreign_dtcs", Reading(float(len(foreign)), None, detail=codes))
+    owners = ctx.facts.dtc_owners = ctx.recipe.table("dtc_owners")
+    ctx.measure("foreign_dtcs", counted(dtc for dtc in await bms.dtcs(lease) if number(dtc) not in owners))
 
 
 def _comparisons(identity: BmsIdentity, ctx: StepContext) -> list[tuple[str, str, str]]:
@@ -49,7 +54,3 @@ def _comparisons(identity: BmsIdentity, ctx: StepContext) -> list[tuple[str, str
         ),
         ("calibration_match", identity.calibration, text("calibration")),
     ]
-
-
-def _owned(dtc: Dtc, ctx: StepContext) -> bool:
-    return f"{dtc.code >> 8:04X}" in ctx.recipe.table("dtc_owners")

@@ -7,6 +7,7 @@ import numpy as np
 from bmsctl.analysis.cells import CellStatistics, cell_statistics
 from bmsctl.domain.limits import Reading
 from bmsctl.errors import StepInvalid
+from bmsctl.stations.eol.dtcs import measure_own_dtcs
 from bmsctl.stations.step import StepContext
 
 
@@ -27,8 +28,8 @@ async def cells_at_rest(ctx: StepContext) -> None:
     ctx.measure("pack_sum_deviation", Reading(deviation, "%", ctx.recipe.quantity("u95_sum")))
     ctx.facts.pack_voltage_v = cells.sum_v
     open_wires = sorted({*await bms.open_wire(lease), *cells.silent})
-    detail = "cells " + ", ".join(map(str, open_wires))
-    ctx.measure("open_wires", Reading(float(len(open_wires)), None, detail=detail))
+    ctx.measure("open_wires", Reading(float(len(open_wires)), None, detail="cells " + ", ".join(map(str, open_wires))))
+    await measure_own_dtcs(ctx)
 
 
 async def _rested(ctx: StepContext) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Set
 
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.ports import Relay, Route
+from bmsctl.stations.eol.dtcs import measure_own_dtcs
 from bmsctl.stations.step import StepContext
 
 PHASES: tuple[tuple[str, Set[Relay]], ...] = (
@@ -35,6 +36,7 @@ async def contactors_open(ctx: StepContext) -> None:
         bms.open_relays()
         ctx.facts.contactors_opened_s = ctx.now()
     await matrix.connect(ctx.leases["matrix"], frozenset())
+    await measure_own_dtcs(ctx)
 
 
 async def _measure_phase(ctx: StepContext, phase: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.units import Second
 from bmsctl.errors import StepInvalid
+from bmsctl.stations.eol.wake import wake
 from bmsctl.stations.step import StepContext
 
 PLC_WITHIN = Second(0.5)
@@ -23,12 +24,7 @@ async def identify(ctx: StepContext) -> None:
     worst_v = max((volts.u_pn, volts.u_p_pe, volts.u_n_pe), key=abs)
     ctx.measure("docking_voltage", Reading(worst_v, "V", ctx.recipe.quantity("u95_voltage")))
 
-    started_s = ctx.now()
-    await plc.supply(ctx.leases["plc"], kl30=True, kl15=True)
-    wake_within = Second(2.0 * (ctx.recipe.limits["wake_time"].high or 0.0))
-    alive_s = await bms.alive(ctx.leases["bms"], wake_within)
-    ctx.measure("wake_time", Reading(alive_s - started_s, "s", ctx.recipe.quantity("u95_time")))
-    await bms.ready(ctx.leases["bms"], Second(ctx.recipe.quantity("ready_within")))
+    await wake(ctx, "wake_time")
 
     identity = await bms.identity(ctx.leases["bms"])
     if identity.pack_serial != ctx.facts.label:

@@ -12,6 +12,7 @@ from bmsctl.domain.ports import Relay, Route
 from bmsctl.domain.units import Second
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import StepInvalid
+from bmsctl.stations.eol.dtcs import measure_own_dtcs
 from bmsctl.stations.step import StepContext
 
 
@@ -31,6 +32,7 @@ async def precharge(ctx: StepContext) -> None:
         if ctx.measure("end_ratio", end_ratio) is Verdict.PASS:
             _measure_resistance(ctx, curve)
             await _load(ctx, pack_v)
+            await measure_own_dtcs(ctx)
     finally:
         bms.open_relays()
         ctx.facts.contactors_opened_s = ctx.now()
