@@ -32,6 +32,8 @@ EPOCH_UNIX_S = 1_767_225_600.0
 
 RUN_MAX_S = 3600.0
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 _RECORDS = uuid.uuid5(uuid.NAMESPACE_DNS, "records.sim.bmsctl.invalid")
 
 
@@ -132,7 +134,7 @@ class SimWorld:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Hand SIGINT and SIGTERM to the station while it runs."""
+        """Hand SIGINT, SIGTERM and SIGHUP to the station while it runs."""
 
         def interrupt(number: int, frame: FrameType | None) -> None:
             self.interrupted = True
@@ -140,7 +142,7 @@ class SimWorld:
                 self.loop.call_soon(self.site.interrupted, signal.Signals(number).name)
 
         try:
-            previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+            previous = {number: signal.signal(number, interrupt) for number in ENDING}
         except ValueError:
             yield
             return

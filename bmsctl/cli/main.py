@@ -11,7 +11,8 @@ import click
 
 from bmsctl import __version__
 from bmsctl.cli.exits import INTERRUPTED, STATION, USAGE
-from bmsctl.cli.streams import protect
+from bmsctl.cli.signals import ignore, listen
+from bmsctl.cli.streams import output_error, protect
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "sim": ("bmsctl.cli.sim", "Run packs through a simulated station."),
@@ -46,8 +47,19 @@ def cli() -> None:
 
 def run() -> NoReturn:
     """Entry point of the installed script."""
-    protect()
-    sys.exit(_run())
+    code = INTERRUPTED
+    try:
+        listen()
+        protect()
+        code = _run()
+    except KeyboardInterrupt:
+        pass
+    ignore()
+    error = output_error()
+    if error is not None:
+        click.echo(f"bmsctl: stdout cannot be written: {error}; what was recorded is safe", err=True)
+        code = STATION
+    sys.exit(code)
 
 
 def _run() -> int:
@@ -64,5 +76,4 @@ def _run() -> int:
         click.echo(f"bmsctl: internal error: {type(error).__name__}: {error}", err=True)
         click.echo("Nothing that was recorded is lost. Run it again with BMSCTL_DEBUG=1 and report it.", err=True)
         return STATION
-    sys.stdout.flush()
     return code if isinstance(code, int) else 0

@@ -13,4 +13,5 @@ WIDTH = 8
 def coloured(verdict: str | None) -> str:
     """The verdict, padded to a column; `click.echo` takes the colour out where it does not belong."""
     padded = f"{verdict or '-':<{WIDTH}}"
-    return click.style(padded, fg=COLOURS[verdict], bold=verdict != "PASS") if verdict in COLOURS else padded
+    word = padded.strip()
+    return click.style(padded, fg=COLOURS[word], bold=word != "PASS") if word in COLOURS else padded

@@ -26,7 +26,7 @@ from bmsctl.drivers.bms import CanBms
 from bmsctl.drivers.digitizer import SerialDigitizer
 from bmsctl.drivers.matrix import CanMatrix
 from bmsctl.drivers.plc import CanPlc
-from bmsctl.errors import Refused, StepInvalid
+from bmsctl.errors import Refused
 from bmsctl.stations.devices import Devices
 from bmsctl.stations.eol import STEPS
 from bmsctl.stations.run import Run
@@ -34,9 +34,14 @@ from bmsctl.stations.safe import MakeSafe
 from bmsctl.stations.sequencer import Sequencer
 from bmsctl.store.journal import Journal
 from bmsctl.store.recovery import close_crashed
+from bmsctl.store.run_journal import RunJournal
 
 STATION = "eol"
 SCAN_WITHIN = Second(30.0)
+UNPROVED = (
+    "the outer poles could not be proved below 60 V before docking: do not touch pack or station, call the "
+    "electrician; suspect welded contactors or the discharge"
+)
 
 
 @dataclass(frozen=True)
@@ -85,16 +90,15 @@ class EolStation:
     async def running(self) -> AsyncIterator[None]:
         """Make safe and prove it, close what a crash left open, then be ready for packs.
 
+        A station that cannot be proved safe runs nothing, but puts on record what stands on it.
+
         Raises:
-            StepInvalid: the station could not be proved safe.
             Refused: it was aborted or stopped before it was ready.
         """
         owner = asyncio.get_running_loop().create_task(self.sequencer.own())
         try:
             await self.sequencer.command(Event.RESET)
             await self.sequencer.until(State.IDLE, State.ABORTED, State.STOPPED)
-            if not self.sequencer.proved:
-                raise StepInvalid("the station could not be proved below 60 V; do not touch it, call the electrician")
             self._require_idle()
             await close_crashed(self._journal, utc_text(self._site.clock))
             yield
@@ -104,7 +108,7 @@ class EolStation:
                 await owner
 
     def _require_idle(self) -> None:
-        if self.sequencer.state is not State.IDLE:
+        if self.sequencer.proved and self.sequencer.state is not State.IDLE:
             raise Refused(f"no pack was started: {self.sequencer.why}")
 
     async def test(self, order: Order) -> Mapping[str, Any]:
@@ -135,19 +139,27 @@ class EolStation:
             now=self._now,
             utc_text=lambda: utc_text(self._site.clock),
         )
+        if not self.sequencer.proved:
+            return await self._not_started(log, Verdict.INVALID, UNPROVED)
         try:
             outcome = await self.sequencer.start(job)
         except Refused as error:
-            closed = AttemptClosed(Verdict.ABORTED, str(error), "hold", utc_text(self._site.clock), crash=False)
-            return await log.close(closed)
+            return await self._not_started(log, Verdict.ABORTED, str(error))
         record: Mapping[str, Any] = await outcome
         return record
 
+    async def _not_started(self, log: RunJournal, verdict: Verdict, reason: str) -> Mapping[str, Any]:
+        """The record of an attempt that ended before it began."""
+        record = await log.close(AttemptClosed(verdict, reason, "hold", utc_text(self._site.clock), crash=False))
+        self._watch.verdict_shown(record["record_id"], verdict, record["events"]["head_sha256"])
+        return record
+
     async def _scan(self) -> str:
-        """The label; given up when the station leaves Idle."""
+        """The label; given up when the station changes its state."""
         lease = self._leases.grant("scanner", SCAN_WITHIN)
         scan = asyncio.get_running_loop().create_task(self._devices.scanner.scan(lease, SCAN_WITHIN))
-        left = asyncio.get_running_loop().create_task(self.sequencer.until(*set(State) - {State.IDLE}))
+        state = self.sequencer.state
+        left = asyncio.get_running_loop().create_task(self.sequencer.until(*set(State) - {state}))
         left.add_done_callback(lambda _: scan.cancel())
         try:
             return await scan

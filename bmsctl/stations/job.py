@@ -29,6 +29,10 @@ class Job(Protocol):
         """PackML Execute: the steps."""
         ...
 
+    def safing(self) -> None:
+        """The owner has begun to make safe; must neither raise nor take time."""
+        ...
+
     async def close(self, end: RunEnd, safe: SafeReport) -> Any:
         """Judge, make the record durable, show the verdict; the result of the run."""
         ...

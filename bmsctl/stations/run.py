@@ -165,6 +165,11 @@ class Run:
             return None
         return "bms: silent while high voltage is permitted; check the pack's signal connector"
 
+    def safing(self) -> None:
+        """Tell who looks on that make_safe runs; its values are logged when it has ended."""
+        if self._watch is not None:
+            self._watch.step_started(SAFE_STEP, len(self._recipe) - 1, len(self._recipe))
+
     async def close(self, end: RunEnd, safe: SafeReport) -> Any:
         """Log how the run ended and what make_safe proved, commit, show; the record."""
         if self._open is not None:

@@ -215,6 +215,8 @@ class Sequencer:
         self._try_safe()
         if self._run_task is not None:
             self._run_task.cancel()
+        if self._job is not None:
+            self._job.safing()
 
     def _try_safe(self) -> None:
         self._leases.revoke_all()

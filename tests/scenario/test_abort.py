@@ -119,6 +119,8 @@ def check(store: Path, disturbance: Disturbance, at_s: float) -> None:
     record = simulation.run(schedule)
     site = simulation.world.site
     assert site is not None
+    if permitted:
+        assert site.wiring.monitor.safe_after_s != []
     if permitted and disturbance is blocked:
         assert site.wiring.plc.tripped
     assert all(after_s <= 5.0 for after_s in site.wiring.monitor.safe_after_s)

@@ -62,3 +62,17 @@ def test_a_failed_precharge_keeps_main_plus_open(tmp_path: Path) -> None:
     precharge = next(step for step in record["steps"] if step["name"] == "precharge")
     loaded = next(value for value in precharge["measurements"] if value["name"] == "loaded_ratio")
     assert (loaded["value"], loaded["verdict"]) == (None, "INVALID")
+
+
+def test_a_pack_that_arrives_live_is_put_on_record_and_nothing_is_run(tmp_path: Path) -> None:
+    both = "\n".join(defect("contactor_welded", which=which) for which in ("main_plus", "main_minus"))
+    record = Simulation(tmp_path, seed=1, scenario=both).run()
+    assert (record["verdict"], record["disposition"]) == ("INVALID", "hold")
+    assert "60 V" in record["reason"]
+    assert {step["verdict"] for step in record["steps"]} == {None}
+
+
+@pytest.mark.parametrize(("code", "step"), [("1B01-87", "cells_at_rest"), ("1B0A-73", "contactors_open")])
+def test_a_trouble_code_fails_the_step_that_owns_it(tmp_path: Path, code: str, step: str) -> None:
+    record = Simulation(tmp_path, seed=1, scenario=defect("bms_dtc", code=code)).run()
+    assert first_not_pass(record) == (step, "FAIL")

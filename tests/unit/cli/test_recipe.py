@@ -82,7 +82,7 @@ def test_show_on_a_pipe_is_plain_and_tells_every_value() -> None:
     assert line.split("  ")[1:] != []
     assert "0.03 V guarded" in line
     assert "30 mV" in line
-    assert "platforms/ampr_small.toml:79" in line
+    assert "platforms/ampr_small.toml:83" in line
     assert "estimate: good packs spread over 4 to 8 mV" in line
     owner = next(line for line in lines if line.startswith("eol.bms_identity.params.dtc_owners.1BA2"))
     assert owner.split()[1] == "precharge"

@@ -1,0 +1,25 @@
+"""Signals end a command with code 130; a command that owns a station takes them over to make safe first."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import NoReturn
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def listen() -> None:
+    """From now on every ending signal interrupts as Ctrl-C does."""
+    for number in ENDING:
+        signal.signal(number, _interrupt)
+
+
+def ignore() -> None:
+    """From now on none does: the command has its result and is about to end."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
