@@ -12,6 +12,11 @@ import click
 from bmsctl.cli.exits import FAILED, INTERRUPTED, OK, REFUSED, STATION, USAGE, leave
 from bmsctl.cli.options import json_option, recipes_option
 
+SEED_MAX = 999_999_999_999
+"""Serials of simulated packs carry the seed in at most twelve digits."""
+
+SCENARIO_BYTES_MAX = 256 * 1024
+
 EXIT_OF_VERDICT = {"PASS": OK, "FAIL": FAILED, "INVALID": STATION, "ABORTED": STATION}
 
 
@@ -23,10 +28,12 @@ def sim() -> None:
 @sim.command()
 @click.option("--pack", required=True, help="Pack to build and test, e.g. AS52.")
 @click.option("--station", type=click.Choice(["eol"]), default="eol", show_default=True)
-@click.option("--seed", type=click.IntRange(0), required=True, help="Everything drawn derives from it.")
+@click.option("--seed", type=click.IntRange(0, SEED_MAX), required=True, help="Everything drawn derives from it.")
 @click.option("--scenario", type=click.Path(dir_okay=False, path_type=Path), help="What is wrong, as TOML.")
 @click.option("--retest", metavar="CAUSE", help="Why the pack is tested again.")
-@click.option("--store", type=click.Path(file_okay=False, path_type=Path), envvar="BMSCTL_STORE")
+@click.option(
+    "--store", type=click.Path(path_type=Path), envvar="BMSCTL_STORE", help="Folder of the store; by default a new one."
+)
 @recipes_option
 @json_option
 def run(
@@ -45,10 +52,10 @@ def run(
     from bmsctl.compose.simulation import simulate_one
     from bmsctl.errors import BmsctlError, RecipeError, Refused, ScenarioError
 
+    text = None if scenario is None else _read(scenario)
     if store is None:
         store = Path(tempfile.mkdtemp(prefix="bmsctl-"))
         click.echo(f"store: {store}", err=True)
-    text = None if scenario is None else _read(scenario)
     try:
         with progress() as watch:
             result = simulate_one(
@@ -82,6 +89,10 @@ def _exit_code(record: Mapping[str, Any] | None, findings: list[str], interrupte
 
 def _read(scenario: Path) -> str:
     try:
-        return scenario.read_text(encoding="utf-8")
+        with scenario.open("rb") as file:
+            data = file.read(SCENARIO_BYTES_MAX + 1)
+        if len(data) > SCENARIO_BYTES_MAX:
+            leave(USAGE, f"{scenario}: larger than {SCENARIO_BYTES_MAX // 1024} KiB; that is no scenario")
+        return data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         leave(USAGE, f"{scenario}: cannot be read: {error}; give a TOML file in UTF-8")

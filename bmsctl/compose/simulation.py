@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bmsctl.compose.eol import Order, run_one
+from bmsctl.compose.invariants import RecordMonitor
 from bmsctl.compose.recipes import RecipeBook
+from bmsctl.compose.watches import Watches
 from bmsctl.compose.worlds import open_world
 from bmsctl.domain.packml import Mode
 from bmsctl.domain.world import Site, StationWatch
@@ -38,10 +40,11 @@ def simulate_one(
     """Test one simulated pack at end of line; raises as `RecipeBook.by_pack`, `open_world` and `run_one`."""
     recipe = RecipeBook(recipes).by_pack(pack)
     world = open_world("sim", recipe, seed=seed, scenario=scenario, scenario_file=scenario_file)
+    records = RecordMonitor(store)
     order = Order(recipe, world.name, world.simulated, Mode.ENGINEERING, retest_cause=retest_cause)
 
     def main(site: Site) -> Awaitable[Mapping[str, Any]]:
-        return run_one(site, store, order, watch)
+        return run_one(site, store, order, Watches(watch, records))
 
     try:
         record = world.run(main)
@@ -49,4 +52,4 @@ def simulate_one(
         if not world.interrupted:
             raise
         return SimResult(None, world.findings(), interrupted=True)
-    return SimResult(record, world.findings(), interrupted=world.interrupted)
+    return SimResult(record, world.findings() + records.finish(), interrupted=world.interrupted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bmsctl.domain.packml import TRANSITIONS, Event, State, mermaid
+from bmsctl.domain.packml import mermaid
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,17 +26,3 @@ def test_every_folder_of_the_map_exists() -> None:
     named = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
     assert len(named) > 10
     assert [path for path in named if not (ROOT / path).exists()] == []
-
-
-def test_no_way_into_execute_but_through_starting_or_a_hold() -> None:
-    assert {row.source for row in TRANSITIONS if row.target is State.EXECUTE} == {State.STARTING, State.UNHOLDING}
-
-
-def test_every_state_can_be_aborted_but_the_aborted_ones() -> None:
-    abortable = {row.source for row in TRANSITIONS if row.event is Event.ABORT}
-    assert abortable == set(State) - {State.ABORTING, State.ABORTED}
-
-
-def test_the_table_is_deterministic_and_every_state_is_reached() -> None:
-    assert len({(row.source, row.event) for row in TRANSITIONS}) == len(TRANSITIONS)
-    assert {row.target for row in TRANSITIONS} == set(State)
