@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bmsctl.domain.ports import Relay
+from bmsctl.domain.recipe_compiler_values import shown
 from bmsctl.errors import ScenarioError
+from bmsctl.protocols.dids import TEXTS, Did
 from firmware_stubs.bms import BmsCondition
 from firmware_stubs.plant import PlantCondition
 from firmware_stubs.scenario import Defect, Parameter, choice, index, quantity, text
@@ -27,10 +29,11 @@ Apply = Callable[[PackCondition, Mapping[str, Any]], PackCondition]
 
 @dataclass(frozen=True)
 class DefectKind:
-    """One row of the defect table."""
+    """One row of the defect table; `part` is the parameter that says which of several parts is meant."""
 
     parameters: Mapping[str, Parameter]
     apply: Apply
+    part: str | None = None
 
 
 def _dtc(value: Any) -> int:
@@ -73,13 +76,13 @@ def _bms_serial(pack: PackCondition, given: Mapping[str, Any]) -> PackCondition:
 _RELAY = {"which": Parameter(choice(*(relay.value for relay in Relay)))}
 
 DEFECTS: Mapping[str, DefectKind] = {
-    "contactor_welded": DefectKind(_RELAY, _welded),
-    "contactor_stuck_open": DefectKind(_RELAY, _stuck_open),
-    "precharge_resistor": DefectKind({"resistance": Parameter(quantity("Ohm"))}, _precharge_resistor),
-    "cell_voltage": DefectKind({"cell": Parameter(index), "offset": Parameter(quantity("V"))}, _cell_voltage),
-    "bms_dtc": DefectKind({"code": Parameter(_dtc)}, _bms_dtc),
-    "bms_software": DefectKind({"version": Parameter(text)}, _bms_software),
-    "bms_serial": DefectKind({"value": Parameter(text)}, _bms_serial),
+    "contactor_welded": DefectKind(_RELAY, _welded, "which"),
+    "contactor_stuck_open": DefectKind(_RELAY, _stuck_open, "which"),
+    "precharge_resistor": DefectKind({"resistance": Parameter(quantity("Ohm", negative=False))}, _precharge_resistor),
+    "cell_voltage": DefectKind({"cell": Parameter(index), "offset": Parameter(quantity("V"))}, _cell_voltage, "cell"),
+    "bms_dtc": DefectKind({"code": Parameter(_dtc)}, _bms_dtc, "code"),
+    "bms_software": DefectKind({"version": Parameter(text(TEXTS[Did.SOFTWARE_VERSION].length))}, _bms_software),
+    "bms_serial": DefectKind({"value": Parameter(text(TEXTS[Did.PACK_SERIAL].length))}, _bms_serial),
 }
 
 
@@ -87,11 +90,22 @@ def condition_of(defects: tuple[Defect, ...], series: int) -> PackCondition:
     """The condition of a pack of `series` cell groups with these defects.
 
     Raises:
-        ScenarioError: a defect names a cell the pack does not have.
+        ScenarioError: a defect names a cell the pack does not have, or contradicts or repeats another.
     """
     pack = PackCondition()
+    first: dict[tuple[str, Any], Defect] = {}
     for defect in defects:
+        kind = DEFECTS[defect.kind]
         if defect.parameters.get("cell", 1) > series:
-            raise ScenarioError(f"{defect.kind}: cell {defect.parameters['cell']}; the pack has {series} cells")
-        pack = DEFECTS[defect.kind].apply(pack, defect.parameters)
+            raise ScenarioError(
+                f"{defect.place}: cell = {shown(defect.parameters['cell'])}: the pack has {series} cells"
+            )
+        part = defect.parameters[kind.part] if kind.part else None
+        other = first.setdefault((defect.kind, part), defect)
+        if other is not defect:
+            raise ScenarioError(f"{defect.place}: concerns the same part as {other.place}; keep one of them")
+        try:
+            pack = kind.apply(pack, defect.parameters)
+        except ScenarioError as error:
+            raise ScenarioError(f"{defect.place}: {error}") from None
     return pack

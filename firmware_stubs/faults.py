@@ -87,7 +87,7 @@ class FaultInjector:
         for fault in faults:
             if fault.target is not None and fault.target not in FAULTS[fault.kind].targets:
                 allowed = ", ".join(FAULTS[fault.kind].targets)
-                raise ScenarioError(f"fault {fault.kind}: target {fault.target!r}; possible: {allowed}")
+                raise ScenarioError(f"{fault.place}: target = {fault.target!r}: must be one of {allowed}")
         self._faults = faults
         self._site = site
 

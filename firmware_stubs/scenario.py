@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bmsctl.domain.recipe_compiler_values import shown
 from bmsctl.domain.units import parse_quantity
 from bmsctl.errors import ScenarioError
 
@@ -26,8 +27,9 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Defect:
-    """Something wrong with the pack."""
+    """Something wrong with the pack; `place` names file and table, for messages."""
 
+    place: str
     kind: str
     parameters: Mapping[str, Any]
 
@@ -36,6 +38,7 @@ class Defect:
 class Fault:
     """Something that goes wrong in the station, `after_s` from the start of `step`, for `lasts_s`."""
 
+    place: str
     kind: str
     target: str | None
     step: str
@@ -51,13 +54,16 @@ class Scenario:
     faults: tuple[Fault, ...] = ()
 
 
-def quantity(unit: str) -> Parse:
-    """A string `number unit`."""
+def quantity(unit: str, *, negative: bool = True) -> Parse:
+    """A string `number unit`; `negative`: whether it may be."""
 
     def parse(value: Any) -> float:
         if not isinstance(value, str):
             raise ValueError(f'must be a string with a unit, like "1 {unit}"')
-        return parse_quantity(value, unit)
+        number = parse_quantity(value, unit)
+        if number < 0.0 and not negative:
+            raise ValueError("must not be negative")
+        return number
 
     return parse
 
@@ -73,11 +79,15 @@ def choice(*allowed: str) -> Parse:
     return parse
 
 
-def text(value: Any) -> str:
-    """A string that is not empty."""
-    if not isinstance(value, str) or not value:
-        raise ValueError("must be a non-empty string")
-    return value
+def text(length: int) -> Parse:
+    """A string of printable ASCII, not empty, at most `length` long."""
+
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or not (value.isascii() and value.isprintable() and 0 < len(value) <= length):
+            raise ValueError(f"must be a string of 1 to {length} printable ASCII characters")
+        return value
+
+    return parse
 
 
 def index(value: Any) -> int:
@@ -106,26 +116,31 @@ def read_scenario(
     """
     try:
         document = tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise ScenarioError(f"{file}: not TOML: {error}") from None
+    except RecursionError:
+        raise ScenarioError(f"{file}: nested too deeply; a scenario is [[defect]] and [[fault]] tables") from None
     unknown = sorted(document.keys() - {"defect", "fault"})
     if unknown:
         raise ScenarioError(f"{file}: unknown key {unknown[0]!r}; only [[defect]] and [[fault]] tables are allowed")
     fault_parameters = {
         "target": Parameter(choice(*targets), required=False),
         "step": Parameter(choice(*steps)),
-        "after": Parameter(quantity("s"), required=False),
-        "lasts": Parameter(quantity("s"), required=False),
+        "after": Parameter(quantity("s", negative=False), required=False),
+        "lasts": Parameter(quantity("s", negative=False), required=False),
     }
     read_defects = []
-    for place, table in _tables(document, "defect", file):
-        kind = _kind(table, defects, place)
-        read_defects.append(Defect(kind, _parameters(table, defects[kind], f"{place} ({kind})")))
+    for number, table in _tables(document, "defect", file):
+        kind = _kind(table, defects, number)
+        place = f"{number} ({kind})"
+        read_defects.append(Defect(place, kind, _parameters(table, defects[kind], place)))
     read_faults = []
-    for place, table in _tables(document, "fault", file):
-        kind = faults[_kind(table, faults, place)]
-        given = _parameters(table, fault_parameters, f"{place} ({kind})")
-        read_faults.append(Fault(kind, given.get("target"), given["step"], given.get("after", 0.0), given.get("lasts")))
+    for number, table in _tables(document, "fault", file):
+        kind = faults[_kind(table, faults, number)]
+        place = f"{number} ({kind})"
+        given = _parameters(table, fault_parameters, place)
+        after_s, lasts_s = given.get("after", 0.0), given.get("lasts")
+        read_faults.append(Fault(place, kind, given.get("target"), given["step"], after_s, lasts_s))
     return Scenario(tuple(read_defects), tuple(read_faults))
 
 
@@ -138,8 +153,10 @@ def _tables(document: Mapping[str, Any], key: str, file: str) -> list[tuple[str,
 
 def _kind(table: Mapping[str, Any], known: Mapping[str, Any], place: str) -> str:
     kind = table.get("kind")
+    if kind is None:
+        raise ScenarioError(f"{place}: parameter 'kind' is missing; known: {', '.join(sorted(known))}")
     if not isinstance(kind, str) or kind not in known:
-        raise ScenarioError(f"{place}: unknown kind {kind!r}; known: {', '.join(sorted(known))}")
+        raise ScenarioError(f"{place}: unknown kind {shown(kind)}; known: {', '.join(sorted(known))}")
     return kind
 
 
@@ -153,7 +170,7 @@ def _parameters(table: Mapping[str, Any], known: Mapping[str, Parameter], place:
             try:
                 given[name] = parameter.parse(table[name])
             except ValueError as error:
-                raise ScenarioError(f"{place}: {name} = {table[name]!r}: {error}") from None
+                raise ScenarioError(f"{place}: {name} = {shown(table[name])}: {error}") from None
         elif parameter.required:
             raise ScenarioError(f"{place}: parameter {name!r} is missing")
     return given

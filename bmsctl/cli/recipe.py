@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -36,30 +37,21 @@ def recipe() -> None:
 @recipes_option
 @json_option
 def check(names: Sequence[str], recipes: Path | None, as_json: bool) -> None:
-    """Compile recipes and tell everything that is wrong with them; without a name, all packs."""
+    """Compile recipes and tell everything that is wrong with them; without a name, the whole folder."""
     from bmsctl.compose.recipes import RecipeBook
-    from bmsctl.errors import RecipeError
 
     book = RecipeBook(recipes)
-    results = []
-    for name in names or [str(book.folder / file) for file in book.files()]:
-        findings: list[str] = []
-        compiled: Recipe | None = None
-        try:
-            compiled = _compiled(name, book)
-        except RecipeError as error:
-            findings = error.findings
-        results.append({"name": name, "recipe": _identity(compiled), "findings": findings})
-        if not as_json:
-            _tell(name, compiled, findings)
+    checks = [_checked(name, partial(_compiled, name, book)) for name in names] or _folder_checks(book)
     if as_json:
+        results = [{"name": one.name, "recipe": _identity(one.recipe), "findings": one.findings} for one in checks]
         click.echo(json.dumps(results, ensure_ascii=False, indent=2))
-    refused = [result["name"] for result in results if result["recipe"] is None]
-    if refused:
-        leave(FAILED, f"refused: {', '.join(map(str, refused))}")
-    if not results:
+    else:
+        for one in checks:
+            _tell(one)
+    if not checks:
         leave(USAGE, f"{book.folder / 'packs'}: no recipes there; name a file or another --recipes folder")
-    leave(OK)
+    refused = [one.name for one in checks if one.findings]
+    leave(FAILED if refused else OK, f"refused: {', '.join(refused)}" if refused else "")
 
 
 @recipe.command()
@@ -88,18 +80,67 @@ def show(name: str, recipes: Path | None, as_json: bool) -> None:
     print_table(("key", "value", "as written", "from", "why"), rows)
 
 
+class _Checked(NamedTuple):
+    """What a check found; a recipe only of a pack that can be tested."""
+
+    name: str
+    recipe: Recipe | None
+    findings: list[str]
+
+
+def _checked(name: str, compiled: Callable[[], Recipe]) -> _Checked:
+    from bmsctl.errors import RecipeError
+
+    try:
+        return _Checked(name, compiled(), [])
+    except RecipeError as error:
+        return _Checked(name, None, error.findings)
+
+
+def _folder_checks(book: RecipeBook) -> list[_Checked]:
+    """All packs of a folder, then what is wrong between its files."""
+    from bmsctl.compose.recipes import VEHICLES
+    from bmsctl.errors import RecipeError
+
+    checks = [_checked(os.fspath(book.folder / file), partial(book.compile, file)) for file in book.files()]
+    if not checks:
+        return []
+    clashes = book.clashes()
+    if clashes:
+        checks.append(_Checked(os.fspath(book.folder / "packs"), None, clashes))
+    vehicles = book.folder / VEHICLES
+    if os.path.lexists(vehicles):
+        try:
+            book.vehicles()
+        except RecipeError as error:
+            checks.append(_Checked(os.fspath(vehicles), None, error.findings))
+    return checks
+
+
 def _compiled(name: str, book: RecipeBook) -> Recipe:
     """The recipe of a file or of a pack id; ends the command if there is no such thing."""
     from bmsctl.compose.recipes import compile_file
 
     if os.sep in name or name.endswith(".toml"):
-        path = Path(name)
-        if not path.is_file():
-            leave(USAGE, f"{name}: no such file")
-        return compile_file(path, book)
+        return compile_file(_existing(name, book), book)
     if book.file_of(name) is None and not book.unreadable():
         leave(USAGE, f"{name}: no such pack; known: {book.known()}")
     return book.by_pack(name)
+
+
+def _existing(name: str, book: RecipeBook) -> Path:
+    """The file of that name here, or else in the recipes folder; ends the command if there is none."""
+    from bmsctl.compose.recipes import check_regular
+
+    for path in (Path(name), book.folder / name):
+        try:
+            check_regular(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            leave(USAGE, f"{name}: {error.strerror}; name a recipe file")
+        return path
+    leave(USAGE, f"{name}: no such file, neither here nor in {book.folder}")
 
 
 def _identity(compiled: Recipe | None) -> dict[str, str] | None:
@@ -108,7 +149,8 @@ def _identity(compiled: Recipe | None) -> dict[str, str] | None:
     return {"id": compiled.id, "revision": compiled.revision, "sha256": compiled.sha256}
 
 
-def _tell(name: str, compiled: Recipe | None, findings: Sequence[str]) -> None:
+def _tell(check: _Checked) -> None:
+    name, compiled, findings = check
     if compiled is not None:
         click.echo(f"{name}: ok, {compiled.id} revision {compiled.revision}, sha256 {compiled.sha256}")
     for finding in findings:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
 
 from bmsctl.cli.exits import FAILED, OK, STATION, leave
 from bmsctl.cli.options import json_option
+
+OPEN = "open"
+OPEN_HINT = "open: the test is going on, or its program crashed; then the next start of the station ends it as ABORTED"
 
 
 def default_store() -> Path:
@@ -22,7 +25,7 @@ def default_store() -> Path:
 
 store_option = click.option(
     "--store",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     envvar="BMSCTL_STORE",
     default=default_store,
     help="Folder of the store; by default the station's own.",
@@ -52,7 +55,10 @@ def list_(store: Path, as_json: bool) -> None:
         click.echo(json.dumps([asdict(attempt) for attempt in attempts], ensure_ascii=False, indent=2))
         return
     columns = ("started_at", "pack", "pack_serial", "station", "attempt", "verdict", "disposition", "record_id")
-    print_table(columns, [[getattr(attempt, name) for name in columns] for attempt in attempts])
+    shown = [attempt if attempt.verdict else replace(attempt, verdict=OPEN) for attempt in attempts]
+    print_table(columns, [[getattr(attempt, name) for name in columns] for attempt in shown])
+    if any(attempt.verdict is None for attempt in attempts):
+        click.echo(OPEN_HINT, err=True)
 
 
 @records.command()
@@ -74,7 +80,11 @@ def show(key: str, attempt: int | None, store: Path, as_json: bool) -> None:
     if record is None:
         which = key if attempt is None else f"{key}, attempt {attempt}"
         leave(FAILED, f"{store} has no record of {which}; `bmsctl records list` shows what is there")
-    print_record(record, as_json=as_json)
+    if as_json or record["verdict"]:
+        print_record(record, as_json=as_json)
+        return
+    print_record(record | {"verdict": OPEN}, as_json=False)
+    click.echo(OPEN_HINT, err=True)
 
 
 @records.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,6 +57,7 @@ def run(
     if store is None:
         store = Path(tempfile.mkdtemp(prefix="bmsctl-"))
         click.echo(f"store: {store}", err=True)
+    gc.freeze()
     try:
         with progress() as watch:
             result = simulate_one(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import date
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +16,28 @@ import bmsctl
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.recipe_compiler import PackKeys, compile_recipe, pack_keys
 from bmsctl.domain.recipe_compiler_sources import BYTES_MAX
+from bmsctl.domain.recipe_compiler_values import shown
 from bmsctl.domain.recipe_locator import locate
 from bmsctl.errors import RecipeError
 
 INSTALLED = Path(bmsctl.__file__).parent.parent / "recipes"
 VEHICLES = "vehicles.toml"
+
+
+def check_regular(path: Path) -> None:
+    """Make sure there is a regular file.
+
+    Raises:
+        OSError: there is none; says what there is instead.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(errno.ENOENT, "no such file") from None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "a directory")
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "not a regular file")
 
 
 def read_in(folder: Path, name: str) -> bytes:
@@ -26,11 +46,13 @@ def read_in(folder: Path, name: str) -> bytes:
     Raises:
         OSError: no such regular file, or it lies outside the folder.
     """
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise PermissionError(0, "outside the recipes folder")
-    if not path.is_file():
-        raise FileNotFoundError(0, "no such file")
+    try:
+        home, path = folder.resolve(), (folder / name).resolve()
+    except RuntimeError:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+    if not path.is_relative_to(home):
+        raise PermissionError(errno.EPERM, "outside the recipes folder")
+    check_regular(path)
     with path.open("rb") as file:
         return file.read(BYTES_MAX + 1)
 
@@ -54,13 +76,13 @@ class RecipeBook:
         """The names of all pack recipes, in order."""
         return sorted(f"packs/{path.name}" for path in (self.folder / "packs").glob("*.toml"))
 
-    def file_of(self, pack: str) -> str | None:
-        """The newest recipe file of a pack id, None if there is none.
+    def file_of(self, pack: str, on: date | None = None) -> str | None:
+        """The newest recipe file of a pack id, in effect on a day if that is given; None if there is none.
 
         Raises:
             RecipeError: two files claim the same id from the same day on.
         """
-        return self._newest(lambda keys: keys.id == pack)
+        return self._newest(lambda keys: keys.id == pack and _in_effect(keys, on))
 
     def known(self) -> str:
         """All packs with their part numbers, for messages."""
@@ -70,13 +92,27 @@ class RecipeBook:
         """Why some files do not even say which pack they are for."""
         return self._scan().broken
 
-    def by_pack(self, pack: str) -> Recipe:
-        """The newest recipe of a pack id.
+    def clashes(self) -> list[str]:
+        """Which recipes claim the same id or part number from the same day on."""
+        return [
+            _clash(second, first)
+            for (first, one), (second, other) in combinations(self._scan().found, 2)
+            if one.effective_from == other.effective_from and _same_pack(one, other)
+        ]
+
+    def compile(self, file: str) -> Recipe:
+        """A recipe of the folder; raises as `compile_recipe`."""
+        return compile_recipe(file, self.read)
+
+    def by_pack(self, pack: str, on: date | None = None) -> Recipe:
+        """The recipe of a pack id in effect on a day, without one the newest.
 
         Raises:
-            RecipeError: no such pack, or its recipe cannot be compiled.
+            RecipeError: no such pack, none in effect, or its recipe cannot be compiled.
         """
-        return self._compiled(self.file_of(pack), f"no pack {pack!r}")
+        exists = any(keys.id == pack for _, keys in self._scan().found)
+        what = f"no recipe for pack {pack!r} in effect on {on}" if exists else f"no pack {pack!r}"
+        return self._compiled(self.file_of(pack, on), what)
 
     def by_part_number(self, part_number: str, on: date) -> Recipe:
         """The recipe in effect on a day for packs of a part number.
@@ -84,9 +120,7 @@ class RecipeBook:
         Raises:
             RecipeError: there is none, or it cannot be compiled.
         """
-        file = self._newest(
-            lambda keys: keys.part_number == part_number and (keys.effective_from or date.min) <= on,
-        )
+        file = self._newest(lambda keys: keys.part_number == part_number and _in_effect(keys, on))
         return self._compiled(file, f"no pack with part number {part_number!r} in effect on {on}")
 
     def vehicles(self) -> Mapping[str, str]:
@@ -96,14 +130,20 @@ class RecipeBook:
             RecipeError: the file is unreadable, or names a pack that has no recipe.
         """
         try:
-            text = self.read(VEHICLES).decode()
-            table = tomllib.loads(text)
-        except (OSError, ValueError) as error:
-            raise RecipeError([f"{VEHICLES}:1: file: cannot be read: {error}; correct it"]) from None
+            data = self.read(VEHICLES)
+            if len(data) > BYTES_MAX:
+                raise ValueError(f"more than {BYTES_MAX // 1024} KiB")
+            text = data.decode()
+            table, lines = tomllib.loads(text), locate(text)
+        except OSError as error:
+            raise RecipeError([f"{VEHICLES}:1: file: cannot be read ({error.strerror}); correct it"]) from None
+        except ValueError as error:
+            raise RecipeError([f"{VEHICLES}:1: file: cannot be read ({error}); correct it"]) from None
+        except RecursionError:
+            raise RecipeError([f"{VEHICLES}:1: file: nested too deeply; a line a vehicle is enough"]) from None
         packs = {keys.id for _, keys in self._scan().found}
-        lines = locate(text)
         wrong = [
-            f"{VEHICLES}:{lines[(vehicle,)]}: {vehicle}: no recipe for pack {pack!r}; name one of its packs"
+            f"{VEHICLES}:{lines[(vehicle,)]}: {vehicle}: no recipe for pack {shown(pack)}; name a pack that has one"
             for vehicle, pack in table.items()
             if not isinstance(pack, str) or pack not in packs
         ]
@@ -128,14 +168,26 @@ class RecipeBook:
         newest = max(matching)
         same_day = sorted(name for day, name in matching if day == newest[0])
         if len(same_day) > 1:
-            what = f"in effect from the same day as {same_day[0]}; give one another effective_from"
-            raise RecipeError([f"{same_day[1]}:1: pack.effective_from: {what}"])
+            raise RecipeError([_clash(same_day[1], same_day[0])])
         return newest[1]
 
     def _compiled(self, file: str | None, what: str) -> Recipe:
         if file is None:
             raise RecipeError([f"{self.folder}: {what}; known: {self.known()}", *self.unreadable()])
-        return compile_recipe(file, self.read)
+        return self.compile(file)
+
+
+def _in_effect(keys: PackKeys, on: date | None) -> bool:
+    return on is None or (keys.effective_from or date.min) <= on
+
+
+def _same_pack(one: PackKeys, other: PackKeys) -> bool:
+    same_id = one.id is not None and one.id == other.id
+    return same_id or (one.part_number is not None and one.part_number == other.part_number)
+
+
+def _clash(file: str, other: str) -> str:
+    return f"{file}:1: pack.effective_from: in effect from the same day as {other}; give one another effective_from"
 
 
 def compile_file(path: Path, book: RecipeBook) -> Recipe:
@@ -150,8 +202,7 @@ def compile_file(path: Path, book: RecipeBook) -> Recipe:
     here = path.absolute()
     for folder in here.parents:
         if (folder / VEHICLES).is_file():
-            home = RecipeBook(folder)
-            return compile_recipe(here.relative_to(folder).as_posix(), home.read)
+            return RecipeBook(folder).compile(here.relative_to(folder).as_posix())
     shown = os.fspath(path)
 
     def read(name: str) -> bytes:

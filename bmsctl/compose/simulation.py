@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from bmsctl.compose.worlds import open_world
 from bmsctl.domain.packml import Mode
 from bmsctl.domain.world import Site, StationWatch
 from bmsctl.errors import Refused
+
+
+SIMULATED_DAY = date(2026, 1, 1)
+"""The day every simulated run is on, for the recipe in effect."""
 
 
 @dataclass
@@ -38,7 +43,7 @@ def simulate_one(
     watch: StationWatch | None = None,
 ) -> SimResult:
     """Test one simulated pack at end of line; raises as `RecipeBook.by_pack`, `open_world` and `run_one`."""
-    recipe = RecipeBook(recipes).by_pack(pack)
+    recipe = RecipeBook(recipes).by_pack(pack, SIMULATED_DAY)
     world = open_world("sim", recipe, seed=seed, scenario=scenario, scenario_file=scenario_file)
     records = RecordMonitor(store)
     order = Order(recipe, world.name, world.simulated, Mode.ENGINEERING, retest_cause=retest_cause)

@@ -15,9 +15,9 @@ class Reading(NamedTuple):
     """What a step measured, in a unit without prefix; `unit` None for a count.
 
     `value` None: nothing could be read. `u95`: expanded uncertainty (k = 2), same unit. `detail`: which cell,
-    what the device said; shown unless PASS. `bound` "above" or "below": the instrument was over range with
-    contact proven before and after on this very connection, so the true value lies beyond `value`, the end of
-    the range.
+    what the device said; shown unless PASS. `bound` "above" or "below": the true value lies beyond `value`, the end of
+    what could be resolved, by an instrument over range with contact proven before and after on this very
+    connection, or by a change too fast to follow.
     """
 
     value: float | None

@@ -25,6 +25,7 @@ PACK_KEYS = (
     "nominal_voltage",
 )
 TOPOLOGY_KEYS = ("series", "parallel", "modules")
+TOPOLOGY_MAX = 1000
 
 
 class PackKeys(NamedTuple):
@@ -87,7 +88,7 @@ def _pack(node: Node | None, root: Node, values: Values) -> tuple[str | None, Pa
     topology = values.table(entries.get("topology"), "pack.topology", (*TOPOLOGY_KEYS, "why"))
     for key in TOPOLOGY_KEYS:
         if key in topology:
-            found[key] = values.count(topology[key], f"pack.topology.{key}", least=1)
+            found[key] = values.count(topology[key], f"pack.topology.{key}", least=1, most=TOPOLOGY_MAX)
         elif "topology" in entries:
             values.missing(entries["topology"], f"pack.topology.{key}", f"{key} = …")
     required = [key for key in (*PACK_KEYS, *TOPOLOGY_KEYS) if key not in ("topology", "effective_from")]
@@ -113,6 +114,8 @@ def _pack_value(key: str, node: Node, values: Values) -> Any:
         return None
     if key == "effective_from":
         return values.day(node, name)
+    if key == "id":
+        return values.identifier(node, name)
     if key not in ("max_working_voltage", "nominal_voltage"):
         return values.text(node, name)
     voltage_v = values.quantity(node, name, "V")

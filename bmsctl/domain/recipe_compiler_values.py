@@ -17,6 +17,9 @@ from bmsctl.domain.recipe_compiler_sources import Findings, Node
 from bmsctl.domain.units import Volt, parse_quantity, split_quantity
 
 TEXT_MAX = 1000
+COUNT_MAX = 10**9
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 T = TypeVar("T")
 
@@ -53,7 +56,7 @@ class Values:
         if bare is None:
             return None
         if not isinstance(bare.value, str):
-            self.findings.add(bare, key, f'{_shown(bare.value)} is no quantity in {unit}; write it like "1 {unit}"')
+            self.findings.add(bare, key, f'{shown(bare.value)} is no quantity in {unit}; write it like "1 {unit}"')
             return None
         try:
             value = self._per_volt(bare.value) if unit == "Ohm" else None
@@ -71,16 +74,25 @@ class Values:
             raise ValueError(f"{text!r} needs pack.max_working_voltage; state that, or give it in Ohm")
         return float(number * given.factor) * self.u_max
 
-    def count(self, node: Node, key: str, least: int = 0, why: str = "") -> int | None:
-        """A whole number."""
+    def count(self, node: Node, key: str, least: int = 0, why: str = "", most: int = COUNT_MAX) -> int | None:
+        """A whole number from `least` to `most`."""
         bare, why = self._bare(node, key, why)
         if bare is None:
             return None
-        if isinstance(bare.value, bool) or not isinstance(bare.value, int) or not least <= bare.value <= 10**9:
-            what = f"{_shown(bare.value)} is no count; write a whole number from {least} on, without unit"
+        if isinstance(bare.value, bool) or not isinstance(bare.value, int) or not least <= bare.value <= most:
+            range_text = f"from {least} on" if most == COUNT_MAX else f"from {least} to {most}"
+            what = f"{shown(bare.value)} is no count; write a whole number {range_text}, without unit"
             self.findings.add(bare, key, what)
             return None
         return self._keep(bare.value, bare, key, why)
+
+    def identifier(self, node: Node, key: str) -> str | None:
+        """A text that can be part of a file's name."""
+        text = self.text(node, key)
+        if text is not None and not _IDENTIFIER.fullmatch(text):
+            self.findings.add(node, key, f"{shown(text)} is no id; use at most 64 of A-Z a-z 0-9 _ -")
+            return None
+        return text
 
     def text(self, node: Node, key: str) -> str | None:
         """A text that is not empty."""
@@ -88,7 +100,7 @@ class Values:
         if bare is None:
             return None
         if not isinstance(bare.value, str) or not bare.value.strip() or len(bare.value) > TEXT_MAX:
-            self.findings.add(bare, key, f'{_shown(bare.value)} is no text; write it in quotes, like "…"')
+            self.findings.add(bare, key, f'{shown(bare.value)} is no text; write it in quotes, like "…"')
             return None
         return self._keep(bare.value, bare, key, why)
 
@@ -98,7 +110,7 @@ class Values:
         if bare is None:
             return None
         if not isinstance(bare.value, date) or isinstance(bare.value, datetime):
-            self.findings.add(bare, key, f"{_shown(bare.value)} is no date; write it like 2025-01-01, without quotes")
+            self.findings.add(bare, key, f"{shown(bare.value)} is no date; write it like 2025-01-01, without quotes")
             return None
         return self._keep(bare.value, bare, key, why)
 
@@ -129,7 +141,7 @@ class Values:
                 self.findings.add(item, f"{key}.{name}", f"not of the form {key_pattern}; correct the name")
             elif item.value not in allowed:
                 self.findings.add(
-                    item, f"{key}.{name}", f"{_shown(item.value)} is none of {', '.join(allowed)}; name one"
+                    item, f"{key}.{name}", f"{shown(item.value)} is none of {', '.join(allowed)}; name one"
                 )
             else:
                 found[name] = self._keep(item.value, item, f"{key}.{name}", "")
@@ -159,11 +171,13 @@ class Values:
         return value
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value as a person would recognise it, short."""
     if isinstance(value, float) and not math.isfinite(value):
         return f"{value}, not a finite number,"
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "a table"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number of more than 64 bits"
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 40 else text[:39] + "…"

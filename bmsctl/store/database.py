@@ -14,6 +14,18 @@ from bmsctl.store.ddl import DDL, REVISIONS
 from bmsctl.store.folder import sync_names
 
 FILE = "store.db"
+ASIDE = "have someone answerable set the folder aside and begin a new store with --store"
+"""What to do about a damaged store that cannot be restored."""
+
+_NO_ACCESS = (
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+)
+"""SQLite's codes that blame the place and not the file's content."""
 
 
 def open_to_write(folder: Path) -> sqlite3.Connection:
@@ -77,10 +89,10 @@ def open_to_read(folder: Path) -> Iterator[sqlite3.Connection]:
         StoreError: there is none.
     """
     path = folder / FILE
-    if not path.is_file():
+    if not path.exists():
         raise StoreError(f"{folder}: there is no store; name its folder with --store or BMSCTL_STORE")
     log, index = (path.with_name(FILE + suffix) for suffix in ("-wal", "-shm"))
-    if not log.exists() or log.stat().st_size == 0:
+    if not has_log(folder):
         # No log, so no writer: without `immutable` SQLite would create one.
         with closing(_snapshot(path, "mode=ro&immutable=1")) as connection:
             yield connection
@@ -96,13 +108,42 @@ def open_to_read(folder: Path) -> Iterator[sqlite3.Connection]:
                 yield connection
 
 
+def has_log(folder: Path) -> bool:
+    """Whether the database has a write-ahead log: someone is writing, or did not come to close it."""
+    try:
+        return (folder / f"{FILE}-wal").stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def close(connection: sqlite3.Connection, folder: Path, *, keep_log: bool) -> None:
+    """Close a database open to write; `keep_log` leaves it as a crash would. Raises sqlite3.Error."""
+    if not keep_log:
+        connection.close()
+        return
+    try:
+        # The last to close deletes the log, unless it may not write.
+        with closing(_snapshot(folder / FILE, "mode=ro")) as last:
+            last.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            connection.close()
+    finally:
+        connection.close()
+
+
 @contextmanager
 def explained(what: str) -> Iterator[None]:
     """Turn the errors of file system and SQLite into StoreError."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"{what}: {error}") from error
+        raise StoreError(f"{what}: {error}; {_remedy(error)}") from error
+
+
+def _remedy(error: OSError | sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if isinstance(error, OSError) or code in _NO_ACCESS:
+        return "see that the folder may be written and its disk is not full, or name another with --store"
+    return f"restore the folder from a backup, or {ASIDE}"
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -25,16 +25,24 @@ class Head(NamedTuple):
     sha256: str
 
 
+def create(folder: Path) -> None:
+    """Make the file, empty, unless it is there; durable on return. Raises OSError.
+
+    It is older than any run, so a store with runs and without it has lost it.
+    """
+    path = folder / FILE
+    if not path.exists():
+        path.touch()
+        sync_names(folder)
+
+
 def append(folder: Path, heads: Iterable[Head]) -> None:
     """Append the heads; durable on return. Raises OSError."""
     text = "".join(canonical_json(list(head)) + "\n" for head in heads)
-    new = not (folder / FILE).exists()
     with (folder / FILE).open("ab") as file:
         file.write(text.encode())
         file.flush()
         os.fsync(file.fileno())
-    if new:
-        sync_names(folder)
 
 
 def drop_torn_line(folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -12,24 +11,11 @@ from bmsctl.domain.attempts import Attempt
 from bmsctl.domain.events import AttemptOpened
 from bmsctl.domain.links import Clock
 from bmsctl.errors import StoreError
-from bmsctl.store import database, heads, rows
+from bmsctl.store import database, heads, noting, rows
 from bmsctl.store.database import explained
 from bmsctl.store.folder import take_lock
-from bmsctl.store.heads import Head
 from bmsctl.store.run_journal import RunJournal
 from bmsctl.store.writer import Writer
-
-_HEADS = """
-    SELECT run.record_id, event.seq, event.sha256 FROM run
-    JOIN event ON event.run_id = run.id
-    WHERE event.seq = (SELECT max(seq) FROM event WHERE run_id = run.id)
-    ORDER BY run.id
-"""
-_SHA256_AT = """
-    SELECT event.sha256 FROM event
-    JOIN run ON run.id = event.run_id
-    WHERE run.record_id = ? AND event.seq = ?
-"""
 
 
 class Journal:
@@ -48,7 +34,7 @@ class Journal:
         """Open the store in `folder`, made if there is none, and take its lock.
 
         Raises:
-            StoreError: in use, not writable, damaged, behind its own heads, or not a store.
+            StoreError: in use, not writable, damaged, not what its heads say, or not a store.
             StoreTooNew: written by a newer bmsctl.
         """
         with explained(f"{folder}: the store cannot be opened"):
@@ -86,7 +72,8 @@ class Journal:
     def open_attempts(self, station: str) -> list[Attempt]:
         """Durable attempts at a station that were never closed, oldest first."""
         with self._reading():
-            return rows.attempts(self._connection, "verdict IS NULL AND station = ?", station)
+            found = rows.attempts(self._connection, "verdict IS NULL AND station = ?", station)
+        return [attempt for attempt in found if attempt.verdict is None]
 
     def close(self) -> None:
         """Write what is still in memory, close the file, give the lock back. Idempotent.
@@ -102,7 +89,7 @@ class Journal:
                 try:
                     self._writer.finish()
                 finally:
-                    self._connection.close()
+                    database.close(self._connection, self._folder, keep_log=self._writer.heads_lost)
         finally:
             os.close(lock)
 
@@ -111,35 +98,17 @@ class Journal:
 
 
 def _open_database(folder: Path) -> sqlite3.Connection:
-    crashed = (folder / f"{database.FILE}-wal").exists()
+    # Found out beside the file, so that a store that is refused keeps what shows why.
+    missing = noting.unnoted(folder)
+    heads.create(folder)
     heads.drop_torn_line(folder)
-    known, _ = heads.read(folder)
     connection = database.open_to_write(folder)
     try:
-        if known:
-            _refuse_older(folder, connection, known[-1])
-        if crashed:
-            _complete_heads(folder, connection, known)
+        if missing:
+            # A killed writer may have left its last transaction unflushed; a head must not outlive it.
+            connection.execute("PRAGMA wal_checkpoint")
+            heads.append(folder, missing)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _refuse_older(folder: Path, connection: sqlite3.Connection, last: Head) -> None:
-    """A database without the last head that was kept elsewhere has been replaced by an older one, or cut."""
-    found = connection.execute(_SHA256_AT, (last.record_id, last.n)).fetchone()
-    if found != (last.sha256,):
-        raise StoreError(
-            f"{folder}: the database lacks event {last.n} of record {last.record_id}, which {heads.FILE} names: "
-            "it was cut, or an older copy put in its place; restore the newest one"
-        )
-
-
-def _complete_heads(folder: Path, connection: sqlite3.Connection, known: Sequence[Head]) -> None:
-    """Add the heads of transactions that a crash kept from being noted."""
-    noted = {head.record_id: head.n for head in known}
-    stored = [Head(*row) for row in connection.execute(_HEADS)]
-    missing = [head for head in stored if head.n > noted.get(head.record_id, 0)]
-    if missing:
-        heads.append(folder, missing)

@@ -11,7 +11,8 @@ from typing import Any
 from bmsctl.domain.attempts import Attempt
 from bmsctl.domain.record import fold
 from bmsctl.errors import StoreError
-from bmsctl.store import database, rows
+from bmsctl.store import database, heads, rows
+from bmsctl.store.noting import refuse_lost
 
 
 class Reader:
@@ -30,10 +31,14 @@ class Reader:
         Raises:
             StoreError, StoreTooNew: there is none, or it cannot be read.
         """
-        with database.explained(f"{folder}: the store cannot be read"), database.open_to_read(folder) as connection:
-            if database.revision_of(connection, folder) is None:
-                raise StoreError(f"{folder}: the store is empty; nothing has been recorded yet")
-            yield cls(folder, connection)
+        with database.explained(f"{folder}: the store cannot be read"):
+            if not (folder / database.FILE).exists():
+                refuse_lost(folder, heads.read(folder)[0])
+            with database.open_to_read(folder) as connection:
+                if database.revision_of(connection, folder) is None:
+                    refuse_lost(folder, heads.read(folder)[0])
+                    raise StoreError(f"{folder}: the store is empty; nothing has been recorded yet")
+                yield cls(folder, connection)
 
     def attempts(self) -> list[Attempt]:
         """Every attempt in the order they were opened."""

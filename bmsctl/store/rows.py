@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from bmsctl.domain.attempts import Attempt
 from bmsctl.domain.canonical import read_json
-from bmsctl.domain.events import Event, from_payload
+from bmsctl.domain.events import AttemptClosed, DispositionSet, Event, from_payload
 from bmsctl.errors import StoreError
 from bmsctl.store.chain import GENESIS, EventRow, digest
 
@@ -16,7 +16,8 @@ ATTEMPT_COLUMNS = tuple(field.name for field in fields(Attempt))
 EVENT_COLUMNS = (*EventRow._fields, "sha256")
 SELECT_EVENTS = f"SELECT {', '.join(EVENT_COLUMNS)} FROM event WHERE run_id = ? ORDER BY seq"
 
-_SELECT_ATTEMPTS = f"SELECT {', '.join(ATTEMPT_COLUMNS)} FROM run"
+_SELECT_ATTEMPTS = f"SELECT id, {', '.join(ATTEMPT_COLUMNS)} FROM run"
+_SELECT_TAIL = "SELECT seq, kind, payload FROM event WHERE run_id = ? ORDER BY seq DESC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,27 @@ class StoredRun:
 
 
 def attempts(connection: sqlite3.Connection, where: str = "TRUE", *values: object) -> list[Attempt]:
-    """The runs a condition selects, in the order they were opened. Raises sqlite3.Error."""
+    """The runs a condition on their rows selects, in the order they were opened; how each ended, its events say.
+
+    Raises:
+        StoreError: an event cannot be read.
+        sqlite3.Error: the file cannot be read.
+    """
     rows = connection.execute(f"{_SELECT_ATTEMPTS} WHERE {where} ORDER BY id", values)
-    return [Attempt(*row) for row in rows]
+    return [_ended(connection, run_id, Attempt(*row)) for run_id, *row in rows]
+
+
+def _ended(connection: sqlite3.Connection, run_id: int, attempt: Attempt) -> Attempt:
+    tail: list[Event] = []
+    for seq, kind, payload in connection.execute(_SELECT_TAIL, (run_id,)):
+        if kind in (AttemptClosed.kind, DispositionSet.kind):
+            tail.append(_event(attempt.record_id, seq, kind, payload))
+        if kind != DispositionSet.kind:
+            break
+    attempt = replace(attempt, ended_at=None, verdict=None, disposition=None)
+    for event in reversed(tail):
+        attempt = attempt.after(event)
+    return attempt
 
 
 def load_run(connection: sqlite3.Connection, record_id: str) -> StoredRun | None:
@@ -51,13 +70,18 @@ def load_run(connection: sqlite3.Connection, record_id: str) -> StoredRun | None
         head = digest(head, record_id, row)
         if head != sha256 or row.seq != len(events) + 1:
             raise StoreError(f"record {record_id} is damaged at event {row.seq}; run `bmsctl records verify`")
-        try:
-            events.append(from_payload(row.kind, read_json(row.payload)))
-        except ValueError as error:
-            raise StoreError(
-                f"record {record_id}, event {row.seq}: {error}; was it written by a newer bmsctl?"
-            ) from error
+        events.append(_event(record_id, row.seq, row.kind, row.payload))
     return StoredRun(found[0], events, head)
+
+
+def _event(record_id: str, seq: int, kind: str, payload: str) -> Event:
+    try:
+        return from_payload(kind, read_json(payload))
+    except ValueError as error:
+        raise StoreError(
+            f"record {record_id}, event {seq}: {error}; run `bmsctl records verify`, or update bmsctl if a newer one "
+            "wrote it"
+        ) from error
 
 
 def last_run_id(connection: sqlite3.Connection) -> int:

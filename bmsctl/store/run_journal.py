@@ -33,6 +33,7 @@ class RunJournal:
         self._events = events
         self._head_sha256 = head_sha256
         self._opened_s: float | None = None
+        self._opening_durable = bool(events)
 
     @classmethod
     def begin(cls, writer: Writer, run_id: int, opened: AttemptOpened) -> RunJournal:
@@ -79,6 +80,7 @@ class RunJournal:
         """
         head_sha256 = self._head_sha256
         await self._writer.commit()
+        self._opening_durable = True
         return head_sha256
 
     def commit_soon(self) -> None:
@@ -87,6 +89,9 @@ class RunJournal:
 
     async def close(self, closed: AttemptClosed) -> dict[str, Any]:
         """Append the end, make it durable, and return the record folded from the log."""
+        # No transaction holds both: a run that has ended and is noted nowhere was not left by a crash.
+        if not self._opening_durable:
+            await self.commit()
         self.append(closed)
         head_sha256 = await self.commit()
         return fold(self._events, head_sha256)

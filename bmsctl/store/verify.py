@@ -10,14 +10,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bmsctl.errors import StoreError
 from bmsctl.store import database, heads
 from bmsctl.store.heads import Head
+from bmsctl.store.noting import Noting, refuse_lost, unexplained
 from bmsctl.store.rows import ATTEMPT_COLUMNS
 from bmsctl.store.verify_run import Finding, RunReport, check_run, printable
 
 _ROUNDS = 3
 _SELECT_RUNS = f"SELECT id, {', '.join(ATTEMPT_COLUMNS)} FROM run ORDER BY id"
 _GONE = f"the run is gone; {heads.FILE} names it"
+_NOT_YET = f"its newest head is not in {heads.FILE} yet; the next start of the station adds it"
+_NOT_NOTED = f"its newest head is not in {heads.FILE}, which was cut or replaced by an older copy"
 
 
 @dataclass
@@ -56,7 +60,8 @@ def _stamp(folder: Path) -> tuple[object, ...]:
     """Changes when a writer came while the database was read as if there were none."""
     try:
         status = (folder / database.FILE).stat()
-        return status.st_mtime_ns, status.st_size, (folder / f"{database.FILE}-wal").exists()
+        noted = (folder / heads.FILE).stat().st_size
+        return status.st_mtime_ns, status.st_size, noted, database.has_log(folder)
     except OSError:
         return ()
 
@@ -64,29 +69,42 @@ def _stamp(folder: Path) -> tuple[object, ...]:
 def _examine_once(folder: Path, keys: Sequence[str]) -> Report:
     report = Report()
     try:
-        # Read before the database: then every head must be there, whatever is written meanwhile.
-        known, problems = heads.read(folder)
-        with database.open_to_read(folder) as connection:
-            if database.revision_of(connection, folder) is None:
-                report.findings += [Finding(gone, None, _GONE) for gone in dict.fromkeys(h.record_id for h in known)]
-                return report
-            connection.text_factory = bytes
-            if not keys:
-                report.findings += [Finding(None, None, f"{heads.FILE}: {problem}") for problem in problems]
-                report.findings += [Finding(None, None, problem) for problem in _check_file(connection)]
-            _check_runs(connection, keys, known, report)
+        with database.explained(f"{folder}: the store cannot be read"):
+            _examine_files(folder, keys, report)
+    except StoreError as error:
+        report.unreadable = str(error)
     except Exception as error:
-        report.unreadable = f"{folder}: the store cannot be read: {error}"
+        report.unreadable = f"{folder}: the store cannot be read: {error}; restore it, or {database.ASIDE}"
     return report
 
 
-def _check_runs(connection: sqlite3.Connection, keys: Sequence[str], known: Sequence[Head], report: Report) -> None:
+def _examine_files(folder: Path, keys: Sequence[str], report: Report) -> None:
+    # Read before the database: then every head must be there, whatever is written meanwhile.
+    known, problems = heads.read(folder)
+    if not (folder / database.FILE).exists():
+        refuse_lost(folder, known)
+    with database.open_to_read(folder) as connection:
+        if database.revision_of(connection, folder) is None:
+            report.findings += [Finding(gone, None, _GONE) for gone in dict.fromkeys(h.record_id for h in known)]
+            return
+        connection.text_factory = bytes
+        if not keys:
+            report.findings += [Finding(None, None, f"{heads.FILE}: {problem}") for problem in problems]
+            report.findings += [Finding(None, None, problem) for problem in _check_file(connection)]
+        runs = _check_runs(connection, keys, known, report)
+        _check_noting(folder, runs, report)
+
+
+def _check_runs(
+    connection: sqlite3.Connection, keys: Sequence[str], known: Sequence[Head], report: Report
+) -> list[Noting]:
+    """Check every run asked for; how much of each is noted."""
     noted: dict[str, list[Head]] = {}
     for head in known:
         noted.setdefault(head.record_id, []).append(head)
     names: set[str] = set()
     checked: set[str] = set()
-    closed = False
+    notings: list[Noting] = []
     for run_id, *row in connection.execute(_SELECT_RUNS):
         record_id, serial = printable(row[0]), printable(row[1])
         names |= {record_id, serial}
@@ -101,12 +119,24 @@ def _check_runs(connection: sqlite3.Connection, keys: Sequence[str], known: Sequ
         report.findings += run.findings
         report.notices += run.notices
         checked.add(run.record_id)
-        closed = closed or run.closed
+        if run.noting is not None:
+            notings.append(run.noting)
     if not keys:
-        if closed and not known:
-            report.findings.append(Finding(None, None, f"{heads.FILE} is gone; there are records it should name"))
         report.findings += [Finding(gone, None, _GONE) for gone in noted if gone not in checked]
     report.findings += [Finding(key, None, "not in the store") for key in keys if key not in names]
+    return notings
+
+
+def _check_noting(folder: Path, runs: Sequence[Noting], report: Report) -> None:
+    """Every run is noted, or a crash kept it from being."""
+    if runs and not (folder / heads.FILE).exists():
+        report.findings.append(Finding(None, None, f"{heads.FILE} is gone; there are records it should name"))
+        return
+    lacking = list(unexplained(runs, database.has_log(folder)))
+    report.findings += [Finding(run.record_id, None, _NOT_NOTED) for run in lacking]
+    report.notices += [
+        Finding(run.record_id, None, _NOT_YET) for run in runs if run.closed and run.lacking and run not in lacking
+    ]
 
 
 def _check_file(connection: sqlite3.Connection) -> Iterator[str]:

@@ -17,10 +17,10 @@ from bmsctl.domain.events import AttemptClosed, AttemptOpened, Event, TraceRecor
 from bmsctl.store import heads
 from bmsctl.store.chain import GENESIS, EventRow, digest
 from bmsctl.store.heads import Head
+from bmsctl.store.noting import Noting
 from bmsctl.store.rows import ATTEMPT_COLUMNS, SELECT_EVENTS
 
 _SELECT_TRACES = "SELECT seq, data FROM trace WHERE run_id = ? ORDER BY seq"
-_UNNOTED = f"its newest head is not in {heads.FILE} yet; the next start of the station adds it"
 _SAMPLE_BYTES = 8
 
 
@@ -42,7 +42,7 @@ class RunReport:
     """What was found in one run; `notices` are no differences."""
 
     record_id: str
-    closed: bool = False
+    noting: Noting | None = None
     findings: list[Finding] = field(default_factory=list)
     notices: list[Finding] = field(default_factory=list)
 
@@ -72,11 +72,10 @@ def check_run(
     report.findings += [Finding(record_id, None, what) for what in _check_row(row, events)]
     if not chain.broken:
         report.findings += [Finding(record_id, each.seq, each.what) for each in differences(events)]
-    report.closed = any(isinstance(event, AttemptClosed) for event in events)
-    if not report.closed:
+    closed = any(isinstance(event, AttemptClosed) for event in events)
+    report.noting = Noting(record_id, len(raw), closed, max((head.n for head in kept), default=0))
+    if not closed:
         report.notices.append(Finding(record_id, None, "open: not closed yet"))
-    elif not kept or kept[-1].n < len(events):
-        report.notices.append(Finding(record_id, None, _UNNOTED))
     return report
 
 

@@ -54,6 +54,8 @@ class Writer:
         self._n_durable = 0
         self._writing: asyncio.Task[None] | None = None
         self._failure: str | None = None
+        self.heads_lost = False
+        """The newest transaction is durable and its heads are not: only the write-ahead log can tell the next start."""
 
     def add_run(self, run_id: int, attempt: Attempt) -> None:
         """Insert or renew a run's row with the next transaction."""
@@ -141,7 +143,9 @@ class Writer:
                 connection.execute("ROLLBACK")
             raise
         if batch.heads:
+            self.heads_lost = True
             heads.append(self._folder, batch.heads)
+            self.heads_lost = False
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:

@@ -7,6 +7,7 @@ record as JSON. Only the devices are missing. Prints the same JSON line as the p
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import resource
 import sys
@@ -58,6 +59,13 @@ class IdlePlc:
     def status(self) -> PlcStatus:
         now_s = asyncio.get_running_loop().time()
         return PlcStatus(True, True, False, False, TripCause.NONE, False, False, False, True, True, now_s)
+
+
+class Named:
+    """A digitizer of which only the name is asked."""
+
+    async def identify(self, lease: Any) -> str:
+        return "bench"
 
 
 class NoSafe:
@@ -117,6 +125,7 @@ async def one_run(folder: Path, recipe: Recipe) -> dict[str, Any]:
     plc: Any = IdlePlc()
     none: Any = None
     safe: Any = NoSafe()
+    named: Any = Named()
     leases = LeaseBook(now)
     sequencer = Sequencer(plc, leases, safe, now)
     owner = asyncio.get_running_loop().create_task(sequencer.own())
@@ -130,7 +139,7 @@ async def one_run(folder: Path, recipe: Recipe) -> dict[str, Any]:
         label="BENCH1",
         token=1,
         record_id="bench",
-        devices=Devices(plc, none, none, none, none),
+        devices=Devices(plc, none, none, named, none),
         leases=leases,
         log=journal.open_run(opened(recipe)),
         watch=None,
@@ -148,6 +157,7 @@ async def one_run(folder: Path, recipe: Recipe) -> dict[str, Any]:
 
 def main() -> None:
     register()
+    gc.freeze()
     recipe = Recipe.of("1", RECIPE.pack, {"stacking": (), "eol": steps()}, {})
     base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner, without_fsync():

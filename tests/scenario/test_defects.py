@@ -22,6 +22,8 @@ TWICE = [
     (defect("precharge_resistor", resistance="70 Ohm"), "precharge", "FAIL"),
     (defect("precharge_resistor", resistance="30 Ohm"), "precharge", "FAIL"),
     (defect("precharge_resistor", resistance="400 Ohm"), "precharge", "FAIL"),
+    (defect("precharge_resistor", resistance="0 Ohm"), "precharge", "FAIL"),
+    (defect("precharge_resistor", resistance="10 mOhm"), "precharge", "FAIL"),
     (defect("bms_software", version="0001"), "bms_identity", "FAIL"),
     (defect("bms_serial", value="AS52000099999"), "identify", "INVALID"),
     (defect("bms_dtc", code="1B10-87"), "bms_identity", "FAIL"),
@@ -55,6 +57,14 @@ def test_after_a_weld_nothing_more_is_energised(tmp_path: Path) -> None:
     precharge = next(step for step in record["steps"] if step["name"] == "precharge")
     assert precharge["verdict"] is None
     assert "contactors_open" in precharge["reason"]
+
+
+def test_a_shorted_precharge_resistor_is_known_to_be_below_the_limit(tmp_path: Path) -> None:
+    record = Simulation(tmp_path, seed=1, scenario=defect("precharge_resistor", resistance="0 Ohm")).run()
+    precharge = next(step for step in record["steps"] if step["name"] == "precharge")
+    resistance = next(value for value in precharge["measurements"] if value["name"] == "precharge_resistance")
+    assert resistance["reason"] == "below low"
+    assert 0.0 < resistance["value"] < 2.0
 
 
 def test_a_failed_precharge_keeps_main_plus_open(tmp_path: Path) -> None:

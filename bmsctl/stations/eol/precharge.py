@@ -1,13 +1,14 @@
 """Does the pack precharge a link capacitor as designed, and does main plus really close?
 
-The curve gives the time constant only; the resistance follows from the station's known capacitor. A main
-plus contactor that stays open shows only under load, once the precharge path is open again.
+The curve gives the time constant only; the resistance follows from the station's known capacitor. A rise too
+fast to be resolved is a bound: the resistance is below what could have been. A main plus contactor that stays
+open shows only under load, once the precharge path is open again.
 """
 
 from __future__ import annotations
 
 from bmsctl.analysis.precharge import PrechargeCurve, fit_precharge
-from bmsctl.domain.limits import Reading
+from bmsctl.domain.limits import BELOW, Reading
 from bmsctl.domain.ports import Relay, Route
 from bmsctl.domain.units import Second
 from bmsctl.domain.verdict import Verdict
@@ -61,7 +62,8 @@ async def _charge(ctx: StepContext) -> tuple[float, PrechargeCurve]:
 def _measure_resistance(ctx: StepContext, curve: PrechargeCurve) -> None:
     ohm = curve.tau_s / ctx.recipe.quantity("link_capacitance")
     u95 = ctx.recipe.quantity("u95_resistance") / 100.0 * ohm
-    ctx.measure("precharge_resistance", Reading(ohm, "Ohm", u95))
+    bound = None if curve.resolved else BELOW
+    ctx.measure("precharge_resistance", Reading(ohm, "Ohm", u95, bound=bound))
 
 
 async def _load(ctx: StepContext, pack_v: float) -> None:

@@ -44,13 +44,37 @@ def test_agrees_with_a_grid_search() -> None:
         np.zeros(1000),
         np.full(1000, 350.0),
         np.full(1000, np.nan),
-        np.where(np.arange(1000) < 500, 0.0, 350.0),
         -curve(0.025),
+        np.where(np.arange(1000) < 500, 350.0, -350.0),
+        np.where(np.arange(1000) == 500, 350.0, 0.0),
+        np.where(np.arange(1000) < 100, -350.0, 350.0),
+        np.where(np.arange(10_000) == 503, 340.0, curve(0.025)),
+        np.random.default_rng(3).standard_normal(1000),
     ],
-    ids=["dead", "charged all along", "no data", "a step", "reversed"],
+    ids=["dead", "charged", "no data", "reversed", "falls", "spike", "turned round", "spike on a rise", "noise"],
 )
 def test_what_is_no_precharge_curve_has_no_time_constant(voltage_v: F64) -> None:
-    assert np.isnan(fit_precharge(voltage_v, RATE_HZ).tau_s)
+    fit = fit_precharge(voltage_v, RATE_HZ)
+    assert np.isnan(fit.tau_s)
+    assert not fit.resolved
+
+
+def test_a_step_is_bounded_by_one_sample() -> None:
+    """From 10 % to 85 % is ln(0.9 / 0.15) = 1.791759 time constants, here at most 100 µs: tau <= 55.81 µs."""
+    fit = fit_precharge(np.where(np.arange(1000) < 500, 0.0, 350.0), RATE_HZ)
+    assert (fit.end_v, fit.resolved) == (350.0, False)
+    assert fit.tau_s == pytest.approx(55.8111e-6, rel=1e-5)
+
+
+@given(tau_s=st.floats(1e-6, 1e-3), start_s=st.floats(0.05, 0.0501))
+def test_a_rise_too_fast_to_fit_has_an_upper_bound(tau_s: float, start_s: float) -> None:
+    fit = fit_precharge(curve(tau_s, start_s=start_s), RATE_HZ)
+    assert not fit.resolved
+    assert tau_s <= fit.tau_s <= tau_s + 2.0 / RATE_HZ / 1.79
+
+
+def test_a_rise_that_can_be_fitted_is() -> None:
+    assert fit_precharge(curve(0.0013), RATE_HZ).resolved
 
 
 def test_a_non_contiguous_array_gives_the_same() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bmsctl.cli.recipe import recipe
-from bmsctl.compose.recipes import RecipeBook
+from bmsctl.compose.recipes import INSTALLED, RecipeBook
 from bmsctl.domain.recipe import Recipe
 
 BROKEN = 'extends = "packs/as52.toml"\n[[eol.step]]\nrun = "precharge"\nlimits.end_ratio.low = "98 V"\n'
@@ -64,6 +66,65 @@ def test_what_does_not_exist_is_a_usage_error(command: str, name: str) -> None:
     result = call(command, name)
     assert (result.exit_code, result.stdout) == (2, "")
     assert name in result.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_a_file_is_found_under_the_name_that_show_prints(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call(command, "packs/as52.toml")
+    assert result.exit_code == 0
+    assert "AS52" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_what_is_no_file_is_called_what_it_is(command: str, tmp_path: Path) -> None:
+    names = {name: str(tmp_path / f"{name}.toml") for name in ("folder", "pipe", "loop", "l" * 300)}
+    os.mkdir(names["folder"])
+    os.mkfifo(names["pipe"])
+    os.symlink(names["loop"], names["loop"])
+    what = ("a directory", "not a regular file", "Too many levels of symbolic links", "File name too long")
+    for name, said in zip(names.values(), what, strict=True):
+        result = call(command, name)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"{name}: {said}; name a recipe file" in result.stderr
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A recipes folder of one's own."""
+    return Path(shutil.copytree(INSTALLED, tmp_path / "recipes"))
+
+
+def test_check_without_a_name_checks_the_vehicles_too(folder: Path) -> None:
+    (folder / "vehicles.toml").write_text('a = "AS52"\nb = "AS99"\n')
+    result = call("check", "--recipes", str(folder))
+    assert result.exit_code == 1
+    assert "as52.toml: ok" in result.stdout
+    assert "vehicles.toml:2: b: no recipe for pack 'AS99'; name a pack that has one\n" in result.stderr
+    bad = json.loads(call("check", "--json", "--recipes", str(folder)).stdout)[-1]
+    assert (bad["name"], bad["recipe"], len(bad["findings"])) == (str(folder / "vehicles.toml"), None, 1)
+
+
+def test_check_without_a_name_finds_recipes_in_effect_from_the_same_day(folder: Path) -> None:
+    (folder / "packs" / "copy.toml").write_text('extends = "packs/as52.toml"\n')
+    result = call("check", "--recipes", str(folder))
+    assert result.exit_code == 1
+    assert "packs/copy.toml:1: pack.effective_from: in effect from the same day as packs/as52.toml" in result.stderr
+
+
+def test_check_without_a_name_goes_on_after_a_link_to_itself(folder: Path) -> None:
+    (folder / "packs" / "loop.toml").symlink_to(folder / "packs" / "loop.toml")
+    result = call("check", "--recipes", str(folder))
+    assert result.exit_code == 1
+    assert "as52.toml: ok" in result.stdout
+    assert "packs/loop.toml:1: file: packs/loop.toml cannot be read (Too many levels" in result.stderr
+
+
+def test_a_folder_needs_no_vehicles(folder: Path) -> None:
+    (folder / "vehicles.toml").unlink()
+    assert call("check", "--recipes", str(folder)).exit_code == 0
 
 
 def test_show_as_json_is_the_recipe_and_its_origins() -> None:

@@ -38,7 +38,7 @@ def test_pass_fail_and_retest(tmp_path: Path) -> None:
         (["--seed", "1", "--pack", "AS99"], "AS52"),
         (["--seed", "1", "--scenario", "/nowhere.toml"], "/nowhere.toml"),
         (["--seed", "1", "--scenario", "/dev/zero"], "256 KiB"),
-        (["--seed", "1", "--scenario", "/"], "cannot be read"),
+        (["--seed", "1", "--scenario", "/"], "is a directory"),
     ],
 )
 def test_usage_errors_exit_2_and_make_no_record(arguments: list[str], said: str) -> None:

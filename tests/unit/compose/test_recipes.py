@@ -127,8 +127,58 @@ def test_a_link_out_of_the_folder_is_not_followed(folder: Path, tmp_path: Path) 
 
 def test_a_pipe_is_not_read(folder: Path) -> None:
     os.mkfifo(folder / "packs" / "pipe.toml")
-    with pytest.raises(RecipeError, match=r"packs/pipe\.toml:1: file: .*no such file"):
+    with pytest.raises(RecipeError, match=r"packs/pipe\.toml:1: file: .*not a regular file"):
         compile_file(folder / "packs" / "pipe.toml", RecipeBook(folder))
+
+
+@pytest.mark.parametrize("name", ["packs/as52.toml", "platforms/ampr_small.toml", "vehicles.toml"])
+def test_a_link_to_itself_is_refused(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    (folder / name).symlink_to(folder / name)
+    book = RecipeBook(folder)
+    with pytest.raises(RecipeError, match=rf"{name}.* cannot be read \(Too many levels of symbolic links\)"):
+        book.vehicles() if name == "vehicles.toml" else book.by_pack("AS52")
+
+
+def test_a_directory_is_no_recipe(folder: Path) -> None:
+    (folder / "packs" / "folder.toml").mkdir()
+    with pytest.raises(RecipeError, match=r"cannot be read \(a directory\)"):
+        compile_file(folder / "packs" / "folder.toml", RecipeBook(folder))
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000, "a = " + "9" * 5000, "#" * 300_000, "a = 0x" + "f" * 5000])
+def test_a_strange_list_of_vehicles_is_refused(folder: Path, text: str) -> None:
+    (folder / "vehicles.toml").write_text(text)
+    with pytest.raises(RecipeError, match=r"^vehicles\.toml:1: "):
+        RecipeBook(folder).vehicles()
+
+
+def test_a_pack_is_tested_by_the_recipe_in_effect_on_its_day(folder: Path) -> None:
+    newer(folder, "later.toml", "2099-01-01", "2")
+    newer(folder, "later_too.toml", "2099-01-01", "3")
+    book = RecipeBook(folder)
+    assert book.by_pack("AS52", date(2026, 1, 1)).revision == "1"
+    with pytest.raises(RecipeError, match="in effect from the same day"):
+        book.by_pack("AS52", date(2099, 1, 1))
+
+
+def test_a_pack_without_recipe_in_effect_is_refused() -> None:
+    with pytest.raises(RecipeError, match="no recipe for pack 'AS52' in effect on 2024-12-31; known: AS52"):
+        RecipeBook().by_pack("AS52", date(2024, 12, 31))
+    with pytest.raises(RecipeError, match="no pack 'AS99'; known: AS52"):
+        RecipeBook().by_pack("AS99", date(2026, 1, 1))
+
+
+def test_clashes_name_both_files(folder: Path) -> None:
+    assert RecipeBook(folder).clashes() == []
+    newer(folder, "copy.toml", "2025-01-01", "2")
+    same_part = 'extends = "packs/as52.toml"\n[pack]\nid = "AS53"\neffective_from = 2025-01-01\n'
+    (folder / "packs" / "part.toml").write_text(same_part)
+    what = "in effect from the same day as packs/{}.toml; give one another effective_from"
+    assert RecipeBook(folder).clashes() == [
+        f"packs/{file}.toml:1: pack.effective_from: {what.format(other)}"
+        for file, other in (("copy", "as52"), ("part", "as52"), ("part", "copy"))
+    ]
 
 
 def test_a_path_inside_a_recipes_folder_uses_that_folder(folder: Path) -> None:

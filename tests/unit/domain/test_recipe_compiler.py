@@ -134,6 +134,20 @@ def test_the_largest_permitted_file_is_read() -> None:
     assert compiled(data + b"#" * (BYTES_MAX - len(data))).id == "AS52"
 
 
+def test_a_number_too_long_to_print_is_refused() -> None:
+    (finding,) = findings(override("cells_at_rest", "params.snapshots = 0x" + "f" * 5000))
+    assert "a number of more than 64 bits is no count" in finding
+
+
+@pytest.mark.parametrize(("name", "good"), [("A" * 64, True), ("A" * 65, False), ("a-b_9", True), ("é", False)])
+def test_a_pack_id_can_be_part_of_a_files_name(name: str, good: bool) -> None:
+    text = CHILD + f'[pack]\nid = "{name}"\n'
+    if good:
+        assert compiled(text).id == name
+    else:
+        assert "is no id; use at most 64 of A-Z a-z 0-9 _ -" in findings(text)[0]
+
+
 def test_a_circle_of_three_is_named_where_it_closes() -> None:
     files = {"a.toml": 'extends = "b.toml"', "b.toml": '\nextends = "c.toml"', "c.toml": '\n\nextends = "a.toml"'}
     with pytest.raises(RecipeError) as refused:

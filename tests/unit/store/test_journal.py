@@ -207,6 +207,7 @@ def test_after_a_failed_write_everything_raises_and_what_was_acknowledged_is_the
 def test_heads_that_cannot_be_written_fail_the_commit(tmp_path: Path) -> None:
     async def main() -> None:
         journal = Journal.open(tmp_path, StoryClock())
+        (tmp_path / HEADS).unlink()
         (tmp_path / HEADS).mkdir()
         log = journal.open_run(opened())
         with pytest.raises(StoreError, match="directory"):
