@@ -17,7 +17,6 @@ from bmsctl.domain.packml import Mode
 from bmsctl.domain.world import Site, StationWatch
 from bmsctl.errors import Refused
 
-
 SIMULATED_DAY = date(2026, 1, 1)
 """The day every simulated run is on, for the recipe in effect."""
 

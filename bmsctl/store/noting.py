@@ -7,9 +7,9 @@ newest transaction unwritten, and nothing else.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bmsctl.domain.events import AttemptClosed, DispositionSet
 from bmsctl.errors import StoreError
@@ -88,13 +88,18 @@ def refuse_lost(folder: Path, known: Sequence[Head]) -> None:
 def _compared(folder: Path, connection: sqlite3.Connection, known: Sequence[Head]) -> list[Head]:
     tails = connection.execute(_TAILS, (AttemptClosed.kind, DispositionSet.kind)).fetchall()
     if tails and not (folder / heads.FILE).exists():
-        raise StoreError(f"{folder}: {heads.FILE} is gone, the database has records; {_RESTORE_HEADS}")
-    ends = {(record_id, 1): first for record_id, first, *_ in tails}
-    ends |= {(record_id, n): last for record_id, _, n, last, _ in tails}
-    _refuse_older(folder, connection, ends, known)
+        raise StoreError(f"{folder}: {heads.FILE} is gone, though the database has records; {_RESTORE_HEADS}")
     noted: dict[str, int] = {}
-    for record_id, n, _ in known:
-        noted[record_id] = max(n, noted.get(record_id, 0))
+    ends = {tail[0]: tail for tail in tails}
+    for head in known:
+        record_id, n, sha256 = head
+        if _stored(connection, ends, head) != sha256:
+            raise StoreError(
+                f"{folder}: the database lacks event {n} of record {record_id}, which {heads.FILE} names: it was "
+                f"changed or cut, or an older copy put in its place; {_RESTORE_DATABASE}"
+            )
+        if n > noted.get(record_id, 0):
+            noted[record_id] = n
     crashed = database.has_log(folder)
     runs = [Noting(record_id, n, bool(closed), noted.get(record_id, 0)) for record_id, _, n, _, closed in tails]
     for run in unexplained(runs, crashed):
@@ -107,17 +112,14 @@ def _compared(folder: Path, connection: sqlite3.Connection, known: Sequence[Head
     return [Head(record_id, n, last) for record_id, _, n, last, _ in tails if n > noted.get(record_id, 0)]
 
 
-def _refuse_older(
-    folder: Path, connection: sqlite3.Connection, ends: dict[tuple[str, int], str], known: Iterable[Head]
-) -> None:
-    """A database without a head that was kept elsewhere has been replaced by an older one, cut, or changed."""
-    for record_id, n, sha256 in known:
-        found = ends.get((record_id, n))
-        if found is None:
-            row = connection.execute(_SHA256_AT, (record_id, n)).fetchone()
-            found = row[0] if row else None
-        if found != sha256:
-            raise StoreError(
-                f"{folder}: the database lacks event {n} of record {record_id}, which {heads.FILE} names: it was "
-                f"changed or cut, or an older copy put in its place; {_RESTORE_DATABASE}"
-            )
+def _stored(connection: sqlite3.Connection, ends: Mapping[str, Sequence[Any]], head: Head) -> str | None:
+    """The hash of the event that the head names; asked of the database only if it is neither first nor last."""
+    record_id, n, _ = head
+    tail = ends.get(record_id)
+    if tail is None:
+        return None
+    _, first, newest, last, _ = tail
+    if n in (1, newest):
+        return str(first if n == 1 else last)
+    row = connection.execute(_SHA256_AT, (record_id, n)).fetchone()
+    return row[0] if row else None

@@ -14,7 +14,10 @@ from typing import Any
 
 import jsonschema
 import pytest
+from click.testing import CliRunner
 
+from bmsctl.cli.records import records
+from bmsctl.errors import StoreError
 from bmsctl.store.journal import Journal
 from tests.support.attempts import SERIAL, StoryClock, on_loop, opened, store_of
 
@@ -110,7 +113,16 @@ def test_an_open_attempt_is_said_to_be_open_and_verifies(tmp_path: Path) -> None
     done = _run("verify", "--store", tmp_path)
     assert (done.returncode, done.stdout) == (0, "OK: 1 record verified\n")
     assert "open" in done.stderr
-    assert "-" in _run("list", "--store", tmp_path).stdout.splitlines()[1].split()
+    listed = _run("list", "--store", tmp_path)
+    assert listed.stdout.splitlines()[1].split()[5:7] == ["open", "-"]
+    assert "next start" in listed.stderr
+    shown = _run("show", SERIAL, "--store", tmp_path)
+    assert shown.stdout.startswith("open ")
+    assert "next start" in shown.stderr
+    for command in (["list"], ["show", SERIAL]):
+        done = _run(*command, "--json", "--store", tmp_path)
+        assert done.stderr == ""
+        assert '"verdict": null' in done.stdout
 
 
 @pytest.mark.parametrize("command", [["list"], ["show", "x"], ["verify"]])
@@ -126,6 +138,42 @@ def test_a_store_that_cannot_be_read_is_exit_3_and_no_traceback(tmp_path: Path, 
     assert (done.returncode, done.stdout) == (3, "")
     assert str(tmp_path) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = _run("list", "--store", tmp_path / "file")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "--store" in done.stderr
+
+
+def test_a_folder_that_may_not_be_read_is_no_wrong_usage(
+    store: tuple[Path, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tests may run as root, whom nothing is forbidden."""
+    monkeypatch.setattr("os.access", lambda *_: False)
+    done = CliRunner().invoke(records, ["list", "--store", str(store[0])])
+    assert done.exit_code == 0
+
+
+def test_list_and_show_of_a_tampered_row_agree(tmp_path: Path) -> None:
+    store_of(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE run SET verdict = 'FAIL', disposition = 'hold'")
+    assert _run("list", "--store", tmp_path).stdout.splitlines()[1].split()[5:7] == ["PASS", "release"]
+    assert _run("show", SERIAL, "--store", tmp_path).stdout.startswith("PASS ")
+
+
+def test_a_refused_start_leaves_nothing_to_be_listed(tmp_path: Path) -> None:
+    store_of(tmp_path)
+    (tmp_path / "store.db").unlink()
+    with pytest.raises(StoreError, match="restore"):
+        Journal.open(tmp_path, StoryClock())
+    assert not (tmp_path / "store.db").exists()
+    for command in ("list", "verify"):
+        done = _run(command, "--store", tmp_path)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "heads.log names records" in done.stderr
 
 
 def test_the_default_store_is_the_stations_own(tmp_path: Path) -> None:
@@ -146,9 +194,9 @@ def test_usage(arguments: tuple[str, ...]) -> None:
     assert _run(*arguments).returncode == 2
 
 
-def test_a_table_is_drawn_on_a_terminal(store: tuple[Path, list[dict[str, Any]]]) -> None:
+def test_a_table_is_coloured_on_a_terminal_and_never_cut(store: tuple[Path, list[dict[str, Any]]]) -> None:
     master, slave = pty.openpty()
-    env = os.environ | {"COLUMNS": "200", "TERM": "xterm-256color"}
+    env = os.environ | {"COLUMNS": "40", "TERM": "xterm-256color"}
     subprocess.run([*RECORDS, "list", "--store", str(store[0])], stdout=slave, env=env, check=True)
     os.close(slave)
     shown = b""
@@ -158,7 +206,7 @@ def test_a_table_is_drawn_on_a_terminal(store: tuple[Path, list[dict[str, Any]]]
         except OSError:
             break
     os.close(master)
-    assert "┃".encode() in shown
+    assert store[1][1]["record_id"].encode() in shown
     assert b"\x1b[" in shown
 
 

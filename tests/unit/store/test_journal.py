@@ -323,7 +323,7 @@ def test_a_foreign_database_is_refused_untouched(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database_is_refused_untouched(tmp_path: Path) -> None:
     (tmp_path / "store.db").write_bytes(b"PK\x03\x04" * 300)
-    _refused(tmp_path, StoreError, "not a database")
+    _refused(tmp_path, StoreError, "not a database; restore the folder from a backup")
 
 
 @pytest.mark.parametrize("revision", ["9999", ""])
@@ -340,7 +340,7 @@ def test_a_truncated_store_is_refused_untouched(tmp_path: Path, size: int) -> No
     store_of(tmp_path)
     path = tmp_path / "store.db"
     path.write_bytes(path.read_bytes()[:size])
-    _refused(tmp_path, StoreError, "cannot be opened")
+    _refused(tmp_path, StoreError, "cannot be opened.*restore")
 
 
 @pytest.mark.parametrize("how", ["emptied", "older copy"])
@@ -355,8 +355,14 @@ def test_a_database_behind_its_heads_is_refused(tmp_path: Path, how: str) -> Non
 
 
 def test_a_place_that_cannot_hold_a_store_is_named() -> None:
-    with pytest.raises(StoreError, match="/proc/none"):
+    with pytest.raises(StoreError, match=r"/proc/none.*may be written.*--store"):
         Journal.open(Path("/proc/none"), StoryClock())
+
+
+def test_a_database_that_cannot_be_opened_comes_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "store.db").mkdir()
+    with pytest.raises(StoreError, match="see that the folder may be written"):
+        Journal.open(tmp_path, StoryClock())
 
 
 def test_a_refused_store_is_not_left_locked(tmp_path: Path) -> None:

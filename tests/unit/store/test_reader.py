@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bmsctl.domain.events import DispositionSet
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import StoreError, StoreTooNew
 from bmsctl.store.journal import Journal
@@ -167,3 +168,39 @@ def test_a_database_without_tables_is_empty(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="empty"), Reader.open(tmp_path):
         pass
     assert examine(tmp_path).ok
+
+
+@pytest.mark.parametrize("changed", ["verdict = 'FAIL', disposition = 'hold'", "verdict = NULL", "ended_at = ''"])
+def test_how_an_attempt_ended_is_what_its_events_say(tmp_path: Path, changed: str) -> None:
+    (record,) = store_of(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as connection:
+        connection.execute(f"UPDATE run SET {changed}")
+    with Reader.open(tmp_path) as reader:
+        (attempt,) = reader.attempts()
+    for name in ("verdict", "disposition", "ended_at"):
+        assert getattr(attempt, name) == record[name]
+
+
+def test_a_disposition_set_later_is_listed(tmp_path: Path) -> None:
+    async def main() -> None:
+        journal = Journal.open(tmp_path, StoryClock())
+        await good_run(journal)
+        log = journal.resume(RECORD_ID)
+        for disposition in ("rework", "scrap"):
+            log.append(DispositionSet(disposition, "m.meier", "dropped"))
+        await log.commit()
+        journal.close()
+
+    on_loop(main)
+    with Reader.open(tmp_path) as reader:
+        (attempt,) = reader.attempts()
+    assert (attempt.verdict, attempt.disposition) == ("PASS", "scrap")
+
+
+def test_a_tampered_row_reopens_no_attempt(tmp_path: Path) -> None:
+    store_of(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE run SET verdict = NULL")
+    journal = Journal.open(tmp_path, StoryClock())
+    assert journal.open_attempts("eol") == []
+    journal.close()

@@ -230,12 +230,23 @@ def test_heads_that_are_gone_are_noticed(store: Path) -> None:
     assert [str(each) for each in verify(store)] == ["store: heads.log is gone; there are records it should name"]
 
 
-def test_a_head_not_yet_noted_is_no_difference(store: Path) -> None:
+def test_a_head_that_no_crash_kept_from_being_noted_is_named(store: Path) -> None:
     path = store / heads.FILE
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
     report = examine(store)
-    assert report.ok
-    assert [each.record_id for each in report.notices] == [SECOND]
+    assert ([each.record_id for each in report.findings], report.notices) == ([SECOND], [])
+
+
+@pytest.mark.parametrize("made", ["nothing", "no database", "no file"])
+def test_why_it_cannot_be_read_is_said_once_and_with_a_remedy(tmp_path: Path, made: str) -> None:
+    if made == "no database":
+        (tmp_path / "store.db").write_bytes(b"rubbish" * 100)
+    elif made == "no file":
+        (tmp_path / "store.db").mkdir()
+    said = str(examine(tmp_path).unreadable)
+    assert said.count(str(tmp_path)) == 1
+    assert "; " in said
+    assert "--store" in said
 
 
 def test_no_store_is_unreadable_and_no_difference(tmp_path: Path) -> None:

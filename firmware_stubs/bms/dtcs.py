@@ -13,7 +13,7 @@ import numpy as np
 
 from bmsctl.domain.ports import Dtc, Relay
 from bmsctl.protocols.uds import ALL_DTCS, DtcStatus
-from firmware_stubs.bms_measure import View
+from firmware_stubs.bms.measure import View
 from firmware_stubs.noise import draw
 
 AVAILABILITY = 0x7F

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from firmware_stubs.bms_measure import FrontEnd
+from firmware_stubs.bms.measure import FrontEnd
 from firmware_stubs.plant import Node
 from tests.support.bms import FakePlant
 

@@ -16,8 +16,8 @@ from bmsctl.protocols import uds
 from bmsctl.protocols.dids import Did, Routine, is_bitmap
 from bmsctl.protocols.timing import Deadline, Timer
 from bmsctl.protocols.uds import DtcReport, Nrc, RoutineAction, Session, Sid
-from firmware_stubs.bms_dids import Entry, bitmap
-from firmware_stubs.bms_dtcs import AVAILABILITY, DtcMemory
+from firmware_stubs.bms.dids import Entry, bitmap
+from firmware_stubs.bms.dtcs import AVAILABILITY, DtcMemory
 
 S3_S = 5.0
 P2_MS, P2_STAR_10MS = 50, 500

@@ -14,13 +14,13 @@ from bmsctl.domain.ports import BmsIdentity, Relay
 from bmsctl.protocols import bms_broadcast as codec
 from bmsctl.protocols.bms_broadcast import OperatingState
 from bmsctl.protocols.dids import RELAY_BYPASS
-from firmware_stubs.bms_broadcast import BmsState, Broadcaster
-from firmware_stubs.bms_diagnostics import Diagnostics
-from firmware_stubs.bms_dids import BmsSettings, controls, identification, measurements
-from firmware_stubs.bms_dtcs import DtcMemory
-from firmware_stubs.bms_imd import InsulationMonitor
-from firmware_stubs.bms_measure import BmsPlant, FrontEnd
-from firmware_stubs.bms_uds import UdsServer
+from firmware_stubs.bms.broadcast import BmsState, Broadcaster
+from firmware_stubs.bms.diagnostics import Diagnostics
+from firmware_stubs.bms.dids import BmsSettings, controls, identification, measurements
+from firmware_stubs.bms.dtcs import DtcMemory
+from firmware_stubs.bms.imd import InsulationMonitor
+from firmware_stubs.bms.measure import BmsPlant, FrontEnd
+from firmware_stubs.bms.uds import UdsServer
 from firmware_stubs.noise import draw
 from firmware_stubs.ports import CanPort
 
@@ -59,7 +59,7 @@ def demo_key(seed: bytes) -> bytes:
 
 
 class BmsStub:
-    """One unit on its bus. Build inside the running loop; implements `bms_uds.Ecu`."""
+    """One unit on its bus. Build inside the running loop; implements `uds.Ecu`."""
 
     def __init__(
         self, port: CanPort, plant: BmsPlant, identity: BmsIdentity, condition: BmsCondition, seed: int

@@ -22,7 +22,7 @@ from firmware_stubs.plant import Node
 from firmware_stubs.sim.loop import VirtualLoop
 from tests.support.bms import IDENTITY, Bench
 
-DBC: Any = cantools.database.load_file(Path(__file__).parents[3] / "recipes" / "ampr_small.dbc")
+DBC: Any = cantools.database.load_file(Path(__file__).parents[4] / "recipes" / "ampr_small.dbc")
 
 
 def simulate(main: Callable[[], Awaitable[None]]) -> None:

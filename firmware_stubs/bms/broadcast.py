@@ -14,8 +14,8 @@ import numpy as np
 from bmsctl.domain.ports import F64, Relay
 from bmsctl.protocols import bms_broadcast as codec
 from bmsctl.protocols.bms_broadcast import PERIOD_S, Hvil, InsulationState, OperatingState, Taps
-from firmware_stubs.bms_imd import InsulationMonitor
-from firmware_stubs.bms_measure import FrontEnd
+from firmware_stubs.bms.imd import InsulationMonitor
+from firmware_stubs.bms.measure import FrontEnd
 from firmware_stubs.noise import draw
 from firmware_stubs.ports import Cyclic
 

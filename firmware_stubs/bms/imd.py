@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 from bmsctl.protocols.bms_broadcast import InsulationState
-from firmware_stubs.bms_measure import BmsPlant
+from firmware_stubs.bms.measure import BmsPlant
 from firmware_stubs.noise import Noise, draw
 
 GAIN_SD = 0.02

@@ -11,7 +11,7 @@ from bmsctl.domain.links import CanFrame
 from bmsctl.protocols import uds
 from bmsctl.protocols.isotp import IsoTp
 from bmsctl.protocols.uds import Nrc, Sid
-from firmware_stubs.bms_uds import Reply, UdsServer
+from firmware_stubs.bms.uds import Reply, UdsServer
 from firmware_stubs.ports import CanPort
 
 P2_S = (0.005, 0.020)

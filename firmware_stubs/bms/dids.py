@@ -12,9 +12,9 @@ from bmsctl.protocols import dids
 from bmsctl.protocols.bms_broadcast import Hvil
 from bmsctl.protocols.dids import RELAY_BYPASS, RELAY_DRIVER, TEXTS, Did, cell_did
 from bmsctl.protocols.uds import Session
-from firmware_stubs.bms_broadcast import BmsState
-from firmware_stubs.bms_imd import InsulationMonitor
-from firmware_stubs.bms_measure import FrontEnd
+from firmware_stubs.bms.broadcast import BmsState
+from firmware_stubs.bms.imd import InsulationMonitor
+from firmware_stubs.bms.measure import FrontEnd
 
 OCV_V = (3.0, 3.45, 3.555, 3.622, 3.663, 3.705, 3.79, 3.99, 4.2)
 OCV_PERCENT = (0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 80.0, 100.0)

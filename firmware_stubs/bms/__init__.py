@@ -1,0 +1,5 @@
+"""Firmware of an AmpR Small battery management system."""
+
+from firmware_stubs.bms.unit import BmsCondition, BmsStub, demo_key
+
+__all__ = ["BmsCondition", "BmsStub", "demo_key"]
