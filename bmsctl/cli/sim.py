@@ -33,7 +33,10 @@ def sim() -> None:
 @click.option("--scenario", type=click.Path(dir_okay=False, path_type=Path), help="What is wrong, as TOML.")
 @click.option("--retest", metavar="CAUSE", help="Why the pack is tested again.")
 @click.option(
-    "--store", type=click.Path(path_type=Path), envvar="BMSCTL_STORE", help="Folder of the store; by default a new one."
+    "--store",
+    type=click.Path(path_type=Path, readable=False),
+    envvar="BMSCTL_STORE",
+    help="Folder of the store; by default a new one.",
 )
 @recipes_option
 @json_option

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from bmsctl.cli.verdicts import COLOURS, coloured
+from bmsctl.cli.verdicts import in_colour
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -14,6 +14,5 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     table = [list(columns), *(["-" if value is None else str(value) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(columns))]
     for row in table:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        shown = (coloured(cell) if cell.strip() in COLOURS else cell for cell in cells)
-        click.echo("  ".join(shown).rstrip())
+        cells = (in_colour(cell.ljust(width)) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())

@@ -12,6 +12,10 @@ WIDTH = 8
 
 def coloured(verdict: str | None) -> str:
     """The verdict, padded to a column; `click.echo` takes the colour out where it does not belong."""
-    padded = f"{verdict or '-':<{WIDTH}}"
-    word = padded.strip()
-    return click.style(padded, fg=COLOURS[word], bold=word != "PASS") if word in COLOURS else padded
+    return in_colour(f"{verdict or '-':<{WIDTH}}")
+
+
+def in_colour(cell: str) -> str:
+    """A cell of a table, coloured if what it holds is a verdict."""
+    word = cell.strip()
+    return click.style(cell, fg=COLOURS[word], bold=word != "PASS") if word in COLOURS else cell

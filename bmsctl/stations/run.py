@@ -27,6 +27,7 @@ from bmsctl.stations.step import RunFacts, Step, StepContext
 
 LEASE_FRESH_S = 1.0
 BMS_SILENT_S = 0.3
+BMS_RECENT_S = 0.2
 SAFE_STEP = "make_safe"
 
 
@@ -67,6 +68,7 @@ class Run:
         self._reasons: dict[str, str] = {}
         self._open: tuple[StepContext, float] | None = None
         self._blocked: dict[Gate, str] = {}
+        self._bms_heard_s = 0.0
 
     async def prepare(self, scope: RunScope) -> None:
         """Take every device's lease; the attempt is on record before anything moves."""
@@ -160,8 +162,11 @@ class Run:
             self._watch.step_finished(name, verdict, reason)
 
     def _bms_silent(self) -> str | None:
-        heard_s = self._devices.bms.last_frame_s()
-        if heard_s is not None and self._now() - heard_s <= BMS_SILENT_S:
+        """Looks only once what was last heard has grown old."""
+        if self._now() - self._bms_heard_s <= BMS_RECENT_S:
+            return None
+        self._bms_heard_s = self._devices.bms.last_frame_s() or 0.0
+        if self._now() - self._bms_heard_s <= BMS_SILENT_S:
             return None
         return "bms: silent while high voltage is permitted; check the pack's signal connector"
 
@@ -172,12 +177,13 @@ class Run:
 
     async def close(self, end: RunEnd, safe: SafeReport) -> Any:
         """Log how the run ended and what make_safe proved, commit, show; the record."""
+        spoilt = end.reason if end.verdict is Verdict.INVALID and self._open is None else ""
         if self._open is not None:
             aborted = Verdict.ABORTED if end.verdict is Verdict.ABORTED else None
             self._finish(self._open[0], end.reason or "the run ended", aborted)
         for recipe in self._recipe:
             if recipe.run == SAFE_STEP:
-                self._log_safe(recipe, safe)
+                self._log_safe(recipe, safe, spoilt)
             elif recipe.run not in self._reasons:
                 self._skip(recipe, f"not run: {end.reason or 'the run ended'}")
         verdict = self._verdict(end)
@@ -191,20 +197,21 @@ class Run:
 
     def _verdict(self, end: RunEnd) -> Verdict:
         steps = [(recipe.mandatory, self._verdicts.get(recipe.run)) for recipe in self._recipe]
-        return fold_run([*steps, (end.verdict is Verdict.INVALID, end.verdict)], end.verdict is Verdict.ABORTED)
+        return fold_run(steps, aborted=end.verdict is Verdict.ABORTED)
 
     def _first_reason(self) -> str:
         bad = (name for name, verdict in self._verdicts.items() if verdict is not Verdict.PASS)
         return next((f"{name} {self._verdicts[name]}: {self._reasons[name]}" for name in bad), "")
 
-    def _log_safe(self, recipe: StepRecipe, safe: SafeReport) -> None:
+    def _log_safe(self, recipe: StepRecipe, safe: SafeReport, spoilt: str) -> None:
+        """`spoilt`: what went wrong with the station after the last step, so that no step shows it but this."""
         context = self._begin_step(recipe, safe.started_s)
         for name, value in safe.values.items():
             unit = recipe.limits[name].unit
             u95 = recipe.quantity("u95_time" if unit == "s" else "u95_voltage")
             context.measure(name, Reading(value, unit, u95))
-        error = "; ".join(safe.failures) or None
-        self._finish(context, error)
+        errors = [text for text in (spoilt, *safe.failures) if text]
+        self._finish(context, "; ".join(errors) or None)
 
 
 def _reason(context: StepContext, verdict: Verdict, error: str | None) -> str:

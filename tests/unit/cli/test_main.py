@@ -22,16 +22,6 @@ def test_a_closed_stdout_ends_quietly_with_the_commands_own_code(tmp_path: Path)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_letters_the_terminal_does_not_have_are_escaped() -> None:
-    done = subprocess.run(
-        [*COMMAND, "recipe", "show", "AS52"],
-        capture_output=True,
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
-        check=True,
-    )
-    assert b"\\xb1 20 %" in done.stdout
-
-
 @pytest.mark.parametrize("arguments", [["nonsense"], ["records", "nonsense"], ["--nonsense"], ["sim", "run"]])
 def test_usage_errors_say_what_is_possible(arguments: list[str]) -> None:
     done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True)

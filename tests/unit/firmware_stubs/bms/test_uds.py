@@ -17,7 +17,7 @@ from firmware_stubs.bms import BmsCondition, demo_key
 from firmware_stubs.sim.loop import VirtualLoop
 from tests.support.bms import Bench
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "bms" / "diagnostics.txt"
+GOLDEN = Path(__file__).parents[3] / "golden" / "bms" / "diagnostics.txt"
 
 
 class DiagnosticBench(Bench):
