@@ -37,6 +37,8 @@ class Attempt:
 
     def after(self, event: Event) -> Attempt:
         """The attempt once `event` has happened; itself if the event says nothing about it."""
+        if not isinstance(event, _TELLING):
+            return self
         if isinstance(event, PackIdentified):
             return replace(self, pack_serial=event.pack_serial)
         if isinstance(event, AttemptClosed):
@@ -61,6 +63,9 @@ class Attempt:
         for event in stream:
             attempt = attempt.after(event)
         return attempt
+
+
+_TELLING = (PackIdentified, AttemptClosed, DispositionSet)
 
 
 def may_start(earlier: Sequence[Attempt], retest_cause: str | None) -> None:

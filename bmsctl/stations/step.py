@@ -51,9 +51,9 @@ class StepContext:
 
         A measurement goes to the disk by itself: a crash in the rest of a long step does not cost it.
         """
-        measurement = judge(name, reading, self.recipe.limits[name])
-        self.measurements[name] = measurement
-        self.log.append(Measured.of(self.recipe.run, measurement, self.recipe.limits[name]))
+        limit = self.recipe.limits[name]
+        measurement = self.measurements[name] = judge(name, reading, limit)
+        self.log.append(Measured.of(self.recipe.run, measurement, limit))
         self.log.commit_soon()
         if self.watch is not None:
             self.watch.measured(self.recipe.run, measurement)

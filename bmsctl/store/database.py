@@ -28,6 +28,10 @@ _NO_ACCESS = (
 """SQLite's codes that blame the place and not the file's content."""
 
 
+PAGE_BYTES = 8192
+"""Two of these hold the events of a step, so a commit writes few pages."""
+
+
 def open_to_write(folder: Path) -> sqlite3.Connection:
     """Open the store's database, made or migrated as needed; every commit is durable on return.
 
@@ -45,6 +49,8 @@ def open_to_write(folder: Path) -> sqlite3.Connection:
             connection.close()
             upgrade(path)
             connection = _connect(path)
+        if revision is None:
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         # WAL with FULL: a commit is in the log, flushed, before it is acknowledged.
         if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
             raise StoreError(f"{path}: the file system cannot keep a write-ahead log; use a local disk")

@@ -44,7 +44,7 @@ DDL = (
         sha256 TEXT NOT NULL,
         CONSTRAINT pk_event PRIMARY KEY (run_id, seq),
         CONSTRAINT fk_event_run_id FOREIGN KEY(run_id) REFERENCES run (id)
-    ) WITHOUT ROWID, STRICT
+    ) STRICT
     """,
     """
     CREATE TABLE trace (

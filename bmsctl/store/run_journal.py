@@ -32,6 +32,7 @@ class RunJournal:
         self._attempt = attempt
         self._events = events
         self._head_sha256 = head_sha256
+        self._now = asyncio.get_running_loop().time
         self._opened_s: float | None = None
         self._opening_durable = bool(events)
 
@@ -39,7 +40,7 @@ class RunJournal:
     def begin(cls, writer: Writer, run_id: int, opened: AttemptOpened) -> RunJournal:
         """A new log; its times count from now."""
         log = cls(writer, run_id, Attempt.of(opened), [], GENESIS)
-        log._opened_s = asyncio.get_running_loop().time()
+        log._opened_s = log._now()
         writer.add_run(run_id, log._attempt)
         log.append(opened)
         return log
@@ -55,14 +56,31 @@ class RunJournal:
         """What has been appended so far."""
         return tuple(self._events)
 
-    def append(self, event: Event) -> None:
-        """Chain the event to the log; durable after the next `commit`.
+    def append(self, event: Event, trace: bytes | None = None) -> None:
+        """Chain the event to the log; durable after the next `commit`. `trace`: the samples it tells of.
 
         Raises:
             StoreError: the log is closed, or the store takes nothing more.
             ValueError, TypeError: the event holds what JSON cannot say.
         """
-        self._append(event, None)
+        writer, attempt = self._writer, self._attempt
+        writer.check()
+        if attempt.verdict is not None and not isinstance(event, DispositionSet):
+            raise StoreError(f"record {attempt.record_id} is closed; {event.kind} came too late")
+        utc_s, quality = writer.clock.utc()
+        # + 0.0: SQLite stores -0.0 as 0.0, and the hash must fit what is read back.
+        t_s = None if self._opened_s is None else self._now() - self._opened_s + 0.0
+        seq = len(self._events) + 1
+        row = EventRow(seq, event.kind, t_s, utc_s + 0.0, quality, canonical_json(payload(event)))
+        self._head_sha256 = digest(self._head_sha256, attempt.record_id, row)
+        self._events.append(event)
+        writer.add_event((self._run_id, *row, self._head_sha256), trace)
+        changed = attempt.after(event)
+        if changed is not attempt:
+            self._attempt = changed
+            writer.add_run(self._run_id, changed)
+        if isinstance(event, _HEAD_KEPT):
+            writer.add_head(Head(attempt.record_id, seq, self._head_sha256))
 
     def add_trace(self, step: str, name: str, unit: str, sample_rate_hz: float | None, data: F64) -> None:
         """Append a trace, (n,) in `unit`; `sample_rate_hz` is None for values that are no time series."""
@@ -70,7 +88,7 @@ class RunJournal:
             raise ValueError(f"trace {name}: shape {data.shape}, one dimension is needed")
         samples = data.astype(TRACE_DTYPE).tobytes()
         sha256 = sha256_hex(samples)
-        self._append(TraceRecorded(step, name, unit, sample_rate_hz, data.size, TRACE_DTYPE, sha256), samples)
+        self.append(TraceRecorded(step, name, unit, sample_rate_hz, data.size, TRACE_DTYPE, sha256), samples)
 
     async def commit(self) -> str:
         """Return the head's SHA-256 once everything appended before the call is durable.
@@ -95,22 +113,3 @@ class RunJournal:
         self.append(closed)
         head_sha256 = await self.commit()
         return fold(self._events, head_sha256)
-
-    def _append(self, event: Event, trace: bytes | None) -> None:
-        self._writer.check()
-        if self._attempt.verdict is not None and not isinstance(event, DispositionSet):
-            raise StoreError(f"record {self._attempt.record_id} is closed; {event.kind} came too late")
-        utc_s, quality = self._writer.clock.utc()
-        # + 0.0: SQLite stores -0.0 as 0.0, and the hash must fit what is read back.
-        t_s = None if self._opened_s is None else asyncio.get_running_loop().time() - self._opened_s + 0.0
-        seq = len(self._events) + 1
-        row = EventRow(seq, event.kind, t_s, utc_s + 0.0, quality, canonical_json(payload(event)))
-        self._head_sha256 = digest(self._head_sha256, self._attempt.record_id, row)
-        self._events.append(event)
-        self._writer.add_event((self._run_id, *row, self._head_sha256), trace)
-        attempt = self._attempt.after(event)
-        if attempt is not self._attempt:
-            self._attempt = attempt
-            self._writer.add_run(self._run_id, attempt)
-        if isinstance(event, _HEAD_KEPT):
-            self._writer.add_head(Head(attempt.record_id, seq, self._head_sha256))

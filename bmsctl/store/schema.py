@@ -63,7 +63,6 @@ event = Table(
     Column("payload", Text, nullable=False),
     Column("sha256", Text, nullable=False),
     sqlite_strict=True,
-    sqlite_with_rowid=False,
 )
 """The journal: `sha256` covers all columns of the row and the `sha256` of the row before it in the run."""
 

@@ -53,6 +53,7 @@ class Writer:
         self._n_written = 0
         self._n_durable = 0
         self._writing: asyncio.Task[None] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
         self._failure: str | None = None
         self.heads_lost = False
         """The newest transaction is durable and its heads are not: only the write-ahead log can tell the next start."""
@@ -62,12 +63,7 @@ class Writer:
         self._batch.runs[run_id] = attempt
 
     def add_event(self, row: tuple[Any, ...], trace: bytes | None = None) -> None:
-        """Insert an event row (run_id, seq, …), and the samples of its trace, with the next transaction.
-
-        Raises:
-            StoreError: the store takes nothing more.
-        """
-        self.check()
+        """Insert an event row (run_id, seq, …), and the samples of its trace, with the next transaction."""
         self._batch.events.append(row)
         if trace is not None:
             self._batch.traces.append((row[0], row[1], trace))
@@ -86,16 +82,18 @@ class Writer:
         self.check()
         target = self._n_added
         while self._n_durable < target:
-            # A caller that is cancelled must not take the transaction of the others with it.
-            await asyncio.shield(self.begin())
+            self.begin()
+            # A future of its own: a caller that is cancelled must not take the transaction of the others with it.
+            written = asyncio.get_running_loop().create_future()
+            self._waiting.append(written)
+            await written
             self.check()
 
-    def begin(self) -> asyncio.Task[None]:
-        """Begin a transaction with everything added so far, unless one is under way; the one that is."""
+    def begin(self) -> None:
+        """Begin a transaction with everything added so far, unless one is under way."""
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write_batch())
             self._writing.add_done_callback(_retrieve)
-        return self._writing
 
     def finish(self) -> None:
         """Write what is still in memory, at once; then take nothing more. Raises sqlite3.Error, OSError."""
@@ -123,6 +121,10 @@ class Writer:
             self._n_durable += len(batch.events)
         finally:
             self._writing = None
+            waiting, self._waiting = self._waiting, []
+            for written in waiting:
+                if not written.done():
+                    written.set_result(None)
 
     def _write(self, batch: _Batch) -> None:
         connection = self._connection

@@ -46,7 +46,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_event_run_id")),
         sa.PrimaryKeyConstraint("run_id", "seq", name=op.f("pk_event")),
         sqlite_strict=True,
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "trace",
