@@ -102,7 +102,10 @@ class Run:
     async def _execute_step(self, recipe: StepRecipe, scope: RunScope) -> None:
         step = self._steps[recipe.run]
         context = self._begin_step(recipe, self._now())
-        await self._log.commit()
+        if step.high_voltage:
+            await self._log.commit()
+        else:
+            self._log.commit_soon()
         scope.begin_step(recipe.run, recipe.max_s, [self._leases[device] for device in step.devices])
         error = await self._measure(step, context, scope)
         scope.end_step()
