@@ -21,7 +21,7 @@ class RunLog(Protocol):
         ...
 
     def commit_soon(self) -> None:
-        """Begin to make durable what was appended, without waiting; a failure shows at the next call."""
+        """Make durable what was appended within moments, without waiting; a failure shows at the next call."""
         ...
 
     async def commit(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bmsctl.domain.attempts import Attempt
 from bmsctl.domain.canonical import canonical_json, sha256_hex
-from bmsctl.domain.events import AttemptClosed, AttemptOpened, DispositionSet, Event, TraceRecorded, payload
+from bmsctl.domain.events import AttemptClosed, AttemptOpened, DispositionSet, Event, TraceRecorded
 from bmsctl.domain.ports import F64
 from bmsctl.domain.record import fold
 from bmsctl.errors import StoreError
@@ -71,7 +71,7 @@ class RunJournal:
         # + 0.0: SQLite stores -0.0 as 0.0, and the hash must fit what is read back.
         t_s = None if self._opened_s is None else self._now() - self._opened_s + 0.0
         seq = len(self._events) + 1
-        row = EventRow(seq, event.kind, t_s, utc_s + 0.0, quality, canonical_json(payload(event)))
+        row = EventRow(seq, event.kind, t_s, utc_s + 0.0, quality, canonical_json(vars(event)))
         self._head_sha256 = digest(self._head_sha256, attempt.record_id, row)
         self._events.append(event)
         writer.add_event((self._run_id, *row, self._head_sha256), trace)
@@ -102,8 +102,8 @@ class RunJournal:
         return head_sha256
 
     def commit_soon(self) -> None:
-        """Begin to make durable what was appended; a failure shows at the next call."""
-        self._writer.begin()
+        """Make durable what was appended within moments; a failure shows at the next call."""
+        self._writer.begin_soon()
 
     async def close(self, closed: AttemptClosed) -> dict[str, Any]:
         """Append the end, make it durable, and return the record folded from the log."""

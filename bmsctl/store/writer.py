@@ -20,6 +20,8 @@ from bmsctl.store import heads, rows
 from bmsctl.store.heads import Head
 
 COMMIT_COST_S = 0.002
+GROUP_S = 0.005
+"""How long events that nobody waits for may wait for others to share their transaction."""
 
 _RUN_COLUMNS = ("id", *rows.ATTEMPT_COLUMNS)
 _EVENT_COLUMNS = ("run_id", *rows.EVENT_COLUMNS)
@@ -54,6 +56,7 @@ class Writer:
         self._n_durable = 0
         self._writing: asyncio.Task[None] | None = None
         self._waiting: list[asyncio.Future[None]] = []
+        self._soon: asyncio.TimerHandle | None = None
         self._failure: str | None = None
         self.heads_lost = False
         """The newest transaction is durable and its heads are not: only the write-ahead log can tell the next start."""
@@ -89,14 +92,24 @@ class Writer:
             await written
             self.check()
 
+    def begin_soon(self) -> None:
+        """Begin a transaction in a moment, so that a burst of events shares it."""
+        if self._writing is None and self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(GROUP_S, self.begin)
+
     def begin(self) -> None:
         """Begin a transaction with everything added so far, unless one is under way."""
-        if self._writing is None:
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+        if self._writing is None and self._failure is None:
             self._writing = asyncio.get_running_loop().create_task(self._write_batch())
             self._writing.add_done_callback(_retrieve)
 
     def finish(self) -> None:
         """Write what is still in memory, at once; then take nothing more. Raises sqlite3.Error, OSError."""
+        if self._soon is not None:
+            self._soon.cancel()
         batch, self._batch = self._batch, _Batch()
         failed, self._failure = self._failure, self._failure or "it is closed"
         # Without what came before, these events would look like a chain that was tampered with.
@@ -125,6 +138,8 @@ class Writer:
             for written in waiting:
                 if not written.done():
                     written.set_result(None)
+            if self._batch.events and self._failure is None:
+                self.begin_soon()
 
     def _write(self, batch: _Batch) -> None:
         connection = self._connection

@@ -1,6 +1,6 @@
 """Our sequencer doing what `peer_openhtf` does: 100 steps of 10 judged measurements, journalled and recorded.
 
-The whole path of a station: owner task, run, judge, hash-chained journal committed at each step, fold to the
+The whole path of a station: owner task, run, judge, hash-chained journal in group commits, fold to the
 record as JSON. Only the devices are missing. Prints the same JSON line as the peer, fsync apart.
 """
 
