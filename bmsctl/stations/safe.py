@@ -23,6 +23,7 @@ T = TypeVar("T")
 RELAYS_DEADLINE_S = 0.3
 DISCHARGE_DEADLINE_S = 4.5
 PROOF_DEADLINE_S = 0.6
+ROUTES_DEADLINE_S = 0.3
 STATUS_PERIOD_S = 0.02
 STATUS_FRESH_S = 0.1
 PROOF_SAMPLES = 200
@@ -57,7 +58,7 @@ class MakeSafe:
         self._devices.digitizer.stop()
 
     async def run(self) -> SafeReport:
-        """Contactors, station routes, discharge, two proofs, pack supply off.
+        """Contactors, discharge, two proofs, station routes, pack supply off.
 
         `ask_off` has been called; all leases of the run are revoked.
         """
@@ -77,6 +78,8 @@ class MakeSafe:
         finally:
             self._devices.matrix.open_all()
             self._devices.plc.supply_off()
+        open_routes = self._devices.matrix.await_routes(frozenset(), Second(ROUTES_DEADLINE_S))
+        await self._child("matrix", open_routes, ROUTES_DEADLINE_S, failures)
         return SafeReport(bool(free), started_s, values, tuple(failures))
 
     async def _child(

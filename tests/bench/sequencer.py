@@ -13,11 +13,11 @@ import resource
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bmsctl.domain import steps as catalogue
-from bmsctl.domain.events import AttemptOpened
 from bmsctl.domain.lease import LeaseBook
 from bmsctl.domain.limits import Limit, Reading
 from bmsctl.domain.links import WallTime
@@ -33,6 +33,7 @@ from bmsctl.stations.sequencer import Sequencer
 from bmsctl.stations.step import Step, StepContext
 from bmsctl.store.journal import Journal
 from tests.bench.apart import without_fsync
+from tests.support.attempts import opened
 from tests.support.simulate import RECIPE
 
 STEPS = 100
@@ -99,26 +100,6 @@ def register() -> None:
     catalogue._GATES = {**catalogue._GATES, **{f"step_{number}": GateRule() for number in range(STEPS)}}
 
 
-def opened(recipe: Recipe) -> AttemptOpened:
-    """An attempt on the bench."""
-    return AttemptOpened(
-        record_id="00000000-0000-8000-8000-000000000000",
-        pack_serial="BENCH1",
-        pack="AS52",
-        vehicle=None,
-        station="eol",
-        world="sim",
-        simulated=True,
-        mode="Engineering",
-        recipe=recipe.to_json(),
-        software={"version": "0", "git": None},
-        operator=None,
-        attempt=1,
-        retest_cause=None,
-        started_at="2026-01-01T00:00:00Z",
-    )
-
-
 async def one_run(folder: Path, recipe: Recipe) -> dict[str, Any]:
     """A record of a hundred steps."""
     now = asyncio.get_running_loop().time
@@ -142,7 +123,7 @@ async def one_run(folder: Path, recipe: Recipe) -> dict[str, Any]:
         record_id="bench",
         devices=Devices(plc, none, none, named, none),
         leases=leases,
-        log=journal.open_run(opened(recipe)),
+        log=journal.open_run(replace(opened(), recipe=recipe.to_json())),
         watch=None,
         now=now,
         utc_text=lambda: "2026-01-01T00:00:00Z",

@@ -6,16 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmsctl.protocols.checksum import crc8
-
-
-def long_division(data: bytes) -> int:
-    """The same CRC bit by bit: the message with its first eight bits inverted, divided by x^8+x^4+x^3+x^2+1."""
-    dividend = int.from_bytes(data) << 8
-    dividend ^= 0xFF << (8 * len(data))
-    for bit in range(8 * len(data) - 1, -1, -1):
-        if dividend >> (bit + 8) & 1:
-            dividend ^= 0x11D << bit
-    return dividend ^ 0xFF
+from tests.reference.checksum import long_division
 
 
 def test_check_values_of_the_specification() -> None:

@@ -14,6 +14,7 @@ from bmsctl.domain.ports import Route
 from bmsctl.protocols import matrix
 from bmsctl.protocols.matrix import Feedback, Refusal, Request
 from bmsctl.protocols.station_bus import Seal
+from tests.reference.checksum import long_division
 
 FRAMES = tomllib.loads((Path(__file__).parents[2] / "golden/matrix/frames.toml").read_text())
 
@@ -24,15 +25,6 @@ CHANGED = Feedback({Route.DIGITIZER}, Refusal.HOT, fault=True, moving=False, ech
 
 def golden(name: str) -> bytes:
     return bytes.fromhex(FRAMES[name]["bytes"])
-
-
-def long_division(data: bytes) -> int:
-    """CRC-8/SAE-J1850 bit by bit: first eight bits inverted, divided by x^8+x^4+x^3+x^2+1, inverted."""
-    dividend = (int.from_bytes(data) << 8) ^ (0xFF << 8 * len(data))
-    for bit in range(8 * len(data) - 1, -1, -1):
-        if dividend >> (bit + 8) & 1:
-            dividend ^= 0x11D << bit
-    return dividend ^ 0xFF
 
 
 @pytest.mark.parametrize("name", FRAMES)

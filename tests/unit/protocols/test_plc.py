@@ -15,6 +15,7 @@ from bmsctl.domain.ports import TripCause
 from bmsctl.protocols import plc
 from bmsctl.protocols.plc import Question, Refusal, Reply, Request, Status, Voltages
 from bmsctl.protocols.station_bus import AliveWatch, Seal
+from tests.reference.checksum import long_division
 
 FRAMES = tomllib.loads((Path(__file__).parents[2] / "golden/plc/frames.toml").read_text())
 
@@ -42,15 +43,6 @@ VOLTAGES = Voltages(350.1, -0.4, None, -174.9, alive=6)
 
 def golden(name: str) -> bytes:
     return bytes.fromhex(FRAMES[name]["bytes"])
-
-
-def long_division(data: bytes) -> int:
-    """CRC-8/SAE-J1850 bit by bit: first eight bits inverted, divided by x^8+x^4+x^3+x^2+1, inverted."""
-    dividend = (int.from_bytes(data) << 8) ^ (0xFF << 8 * len(data))
-    for bit in range(8 * len(data) - 1, -1, -1):
-        if dividend >> (bit + 8) & 1:
-            dividend ^= 0x11D << bit
-    return dividend ^ 0xFF
 
 
 @pytest.mark.parametrize("name", FRAMES)

@@ -61,6 +61,9 @@ class Calls:
     async def connect(self, lease: Any, routes: Any) -> None:
         self._note("connect")
 
+    async def await_routes(self, routes: Any, within: float) -> None:
+        self._note("await_routes")
+
     async def mean(self, lease: Any, n: int) -> DigitizerReading:
         self._note("mean")
         return DigitizerReading(Volt(5.0), Volt(3.0), Volt(0.0), Volt(0.1), n)
@@ -90,7 +93,7 @@ def test_all_well_is_proved_by_both_instruments() -> None:
         "u_pn_digitizer": 2.0,
     }
     assert device.made[:3] == ["drop_permit", "open_relays", "stop"]
-    assert device.made[-2:] == ["open_all", "supply_off"]
+    assert device.made[-3:] == ["open_all", "supply_off", "await_routes"]
 
 
 @pytest.mark.parametrize(
@@ -100,6 +103,7 @@ def test_all_well_is_proved_by_both_instruments() -> None:
         ("voltages", {"u_pn_plc", "u_p_pe", "u_n_pe"}),
         ("connect", {"u_pn_digitizer"}),
         ("mean", {"u_pn_digitizer"}),
+        ("await_routes", set()),
     ],
 )
 @pytest.mark.parametrize("error", [DeviceTimeout("x", "no answer"), ValueError("a bug")])
@@ -108,7 +112,7 @@ def test_a_failing_device_costs_its_own_proof_only(call: str, lost: set[str], er
     report, device, _ = made_safe({call: error})
     assert set(whole.values) - set(report.values) == lost
     assert len(report.failures) == 1
-    assert device.made[-2:] == ["open_all", "supply_off"]
+    assert device.made[-3:] == ["open_all", "supply_off", "await_routes"]
 
 
 def test_a_plc_that_never_reports_no_voltage_ends_in_time_and_unproved() -> None:
@@ -116,4 +120,4 @@ def test_a_plc_that_never_reports_no_voltage_ends_in_time_and_unproved() -> None
     assert not report.voltage_free
     assert "time_to_safe" not in report.values
     assert end_s < 6.0
-    assert device.made[-2:] == ["open_all", "supply_off"]
+    assert device.made[-3:] == ["open_all", "supply_off", "await_routes"]
