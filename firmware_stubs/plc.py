@@ -157,8 +157,9 @@ class PlcStub:
         self._nonce = self._nonces.pop()
         question = plc.Question(self._sequence, self._nonce, self._flags())
         self._port.emit(CanFrame(plc.CHALLENGE_ID, plc.encode_challenge(question)))
-        cycles = math.floor((now_s - self._tick_s) / plc.CHALLENGE_PERIOD_S + 1e-6) + 1
-        self._tick_s += cycles * plc.CHALLENGE_PERIOD_S
+        self._tick_s += plc.CHALLENGE_PERIOD_S
+        if self._tick_s <= now_s:
+            self._tick_s += math.ceil((now_s - self._tick_s) / plc.CHALLENGE_PERIOD_S + 1e-6) * plc.CHALLENGE_PERIOD_S
         self._loop.call_at(self._tick_s, self._tick)
 
     def _settle(self) -> None:

@@ -6,12 +6,15 @@ renamed or removed, so that a journal stays readable for as long as it is kept.
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
+from json.encoder import encode_basestring
 from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
+from bmsctl.domain.canonical import canonical_json
 from bmsctl.domain.limits import Limit, Measurement
 from bmsctl.domain.verdict import Verdict
 
@@ -21,6 +24,14 @@ class Event:
     """Something that happened; `kind` names the subclass in the journal."""
 
     kind: ClassVar[str]
+
+    def payload_json(self) -> str:
+        """The fields as canonical JSON.
+
+        Raises:
+            ValueError, TypeError: a field holds what JSON cannot say.
+        """
+        return canonical_json(vars(self))
 
 
 @dataclass(frozen=True)
@@ -153,6 +164,16 @@ class Measured(Event):
         name, value, unit, low, high, u95, verdict, reason, bound = measurement
         return cls(step, name, value, unit, low, high, u95, limit.guard, bound, verdict, reason)
 
+    def payload_json(self) -> str:
+        """Written out, because a run has more of these than of all other events."""
+        text = (
+            f'{{"bound":{_text(self.bound)},"guard":{"true" if self.guard else "false"},"high":{_number(self.high)},'
+            f'"low":{_number(self.low)},"name":{_text(self.name)},"reason":{_text(self.reason)},'
+            f'"step":{_text(self.step)},"u95":{_number(self.u95)},"unit":{_text(self.unit)},'
+            f'"value":{_number(self.value)},"verdict":"{self.verdict._value_}"}}'
+        )
+        return text if text.isascii() else canonical_json(vars(self))
+
 
 @dataclass(frozen=True)
 class TraceRecorded(Event):
@@ -209,6 +230,18 @@ class DispositionSet(Event):
     disposition: str
     by: str
     reason: str
+
+
+def _text(value: str | None) -> str:
+    return "null" if value is None else encode_basestring(value)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "null"
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no number")
+    return float.__repr__(value) if isinstance(value, float) else canonical_json(value)
 
 
 EVENTS: Mapping[str, type[Event]] = {cls.kind: cls for cls in Event.__subclasses__()}

@@ -14,14 +14,14 @@ class Lease:
     `fresh_s` nor declared quiet is stale, and the owner ends the run.
     """
 
-    __slots__ = ("_fresh_until_s", "_now", "device", "fresh_s", "revoked")
+    __slots__ = ("_now", "device", "fresh_s", "fresh_until_s", "revoked")
 
     def __init__(self, device: str, fresh_s: float, now: Callable[[], float]) -> None:
         self.device = device
         self.fresh_s = fresh_s
         self.revoked = False
         self._now = now
-        self._fresh_until_s = now() + fresh_s
+        self.fresh_until_s = now() + fresh_s
 
     def check(self) -> None:
         """Raise LeaseRevoked if this lease no longer carries the right to command."""
@@ -31,17 +31,17 @@ class Lease:
     def touch(self) -> None:
         """The device has just shown valid data."""
         until_s = self._now() + self.fresh_s
-        if until_s > self._fresh_until_s:
-            self._fresh_until_s = until_s
+        if until_s > self.fresh_until_s:
+            self.fresh_until_s = until_s
 
     def quiet_for(self, duration_s: float) -> None:
         """Declare a deliberate dwell during which the device need not speak."""
-        self._fresh_until_s = max(self._fresh_until_s, self._now() + duration_s + self.fresh_s)
+        self.fresh_until_s = max(self.fresh_until_s, self._now() + duration_s + self.fresh_s)
 
     @property
     def fresh(self) -> bool:
         """Whether the device spoke, or was declared quiet, recently enough."""
-        return self._now() <= self._fresh_until_s
+        return self._now() <= self.fresh_until_s
 
 
 class LeaseBook:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 
 from bmsctl.domain.lease import Lease
 from bmsctl.errors import RunStopped
 from bmsctl.stations.mailbox import Message, StepBoundary
-
-_is_fresh = attrgetter("fresh")
 
 
 class RunScope:
@@ -44,10 +41,15 @@ class RunScope:
 
     def breach(self) -> str | None:
         """Why the PLC must not be answered now; None if all is well."""
-        if self._now() > self._deadline_s:
+        now_s = self._now()
+        if now_s > self._deadline_s:
             return f"{self._step}: over its time budget"
-        if self._leases and not any(map(_is_fresh, self._leases)):
-            return f"{self._step}: no device has answered and no wait was declared"
+        for lease in self._leases:
+            if now_s <= lease.fresh_until_s:
+                break
+        else:
+            if self._leases:
+                return f"{self._step}: no device has answered and no wait was declared"
         return self._alive() if self._alive is not None else None
 
     async def boundary(self) -> None:

@@ -179,16 +179,14 @@ class Sequencer:
     def _on_challenge(self, challenge: Challenge) -> None:
         last_s, self._last_challenge_s = self._last_challenge_s, challenge.t_s
         if self._running:
-            breach = self._scope.breach() or self._stall(challenge, last_s)
-            if breach:
+            breach = self._scope.breach()
+            gap_s = max(self._now() - challenge.t_s, 0.0 if last_s is None else challenge.t_s - last_s)
+            if breach is None and gap_s > STALL_S:
+                breach = f"the station computer stalled for {gap_s:.2f} s"
+            if breach is not None:
                 self._on_abort(Abort(breach, Verdict.INVALID))
                 return
         self._plc.answer(challenge)
-
-    def _stall(self, challenge: Challenge, last_s: float | None) -> str:
-        """Why this challenge shows that the loop stood still; empty if it did not."""
-        gap_s = max(self._now() - challenge.t_s, 0.0 if last_s is None else challenge.t_s - last_s)
-        return f"the station computer stalled for {gap_s:.2f} s" if gap_s > STALL_S else ""
 
     def _on_trip(self, status: PlcStatus) -> None:
         if self._job is None:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from bmsctl.domain.attempts import Attempt
-from bmsctl.domain.canonical import canonical_json, sha256_hex
+from bmsctl.domain.canonical import sha256_hex
 from bmsctl.domain.events import AttemptClosed, AttemptOpened, DispositionSet, Event, TraceRecorded
 from bmsctl.domain.ports import F64
 from bmsctl.domain.record import fold
@@ -71,7 +71,7 @@ class RunJournal:
         # + 0.0: SQLite stores -0.0 as 0.0, and the hash must fit what is read back.
         t_s = None if self._opened_s is None else self._now() - self._opened_s + 0.0
         seq = len(self._events) + 1
-        row = EventRow(seq, event.kind, t_s, utc_s + 0.0, quality, canonical_json(vars(event)))
+        row = EventRow(seq, event.kind, t_s, utc_s + 0.0, quality, event.payload_json())
         self._head_sha256 = digest(self._head_sha256, attempt.record_id, row)
         self._events.append(event)
         writer.add_event((self._run_id, *row, self._head_sha256), trace)

@@ -117,3 +117,30 @@ def test_an_event_with_an_infinity_cannot_be_written() -> None:
     event = Measured("s", "n", float("inf"), "V", None, None, 0.0, False, None, Verdict.PASS, "")
     with pytest.raises(ValueError, match="JSON compliant"):
         canonical_json(payload(event))
+
+
+@given(
+    st.builds(
+        Measured,
+        step=st.text(),
+        name=st.text(),
+        value=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        unit=st.none() | st.text(),
+        low=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        high=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        u95=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        guard=st.booleans(),
+        bound=st.none() | st.sampled_from(["above", "below"]),
+        verdict=st.sampled_from(Verdict),
+        reason=st.text(),
+    )
+)
+def test_a_measurement_is_written_as_canonical_json(event: Measured) -> None:
+    assert event.payload_json() == canonical_json(payload(event))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_measurement_that_is_no_number_is_not_written(value: float) -> None:
+    event = Measured("s", "m", value, "V", None, None, 0.0, False, None, Verdict.PASS, "")
+    with pytest.raises(ValueError, match="no number"):
+        event.payload_json()
