@@ -86,6 +86,8 @@ class PlcStub:
         self._loop = asyncio.get_running_loop()
         self._phase, self._outputs = Phase.SAFE, _OUTPUTS[Phase.SAFE]
         self._timer: asyncio.TimerHandle | None = None
+        self.cut_s: float | None = None
+        """When the outputs were last cut."""
         self._inputs = plc.GUARD_CLOSED | plc.ESTOP_RELEASED
         self._cause = TripCause.NONE
         self._supply = self._supply_wanted = 0
@@ -99,7 +101,7 @@ class PlcStub:
         self._sequence = self._nonce = 0
         self._start_s = self._tick_s = self._loop.time()
         plant.coil_supply(self._start_s, False)
-        self._discharge_resistors(True)
+        self._discharge_resistors(self._start_s, True)
         port.listen([plc.ANSWER_ID], self._take_answer)
         port.listen([plc.REQUEST_ID], self._take_request)
         port.start(
@@ -138,7 +140,7 @@ class PlcStub:
     def _open_chain(self, contact: int, cause: TripCause) -> None:
         self._port.settle()
         self._inputs &= ~contact
-        self._trip(cause)
+        self._trip(cause, self._loop.time())
 
     def _tick(self) -> None:
         """Ask the next question; trip if the last ones were not answered."""
@@ -146,7 +148,7 @@ class PlcStub:
         if self._phase in _ARMED:
             if now_s - self._answered_s >= DEAD_MAN_S:
                 self._port.settle()
-                self._trip(TripCause.WATCHDOG)
+                self._trip(TripCause.WATCHDOG, self._dead_man_due_s())
             elif self._phase is Phase.PERMITTED and now_s > self._permitted_until_s:
                 self._port.settle()
                 self._begin_safe_stop()
@@ -164,13 +166,14 @@ class PlcStub:
 
     def _settle(self) -> None:
         """Let a dead-man that has run out meanwhile trip before anything that came too late is looked at."""
-        now_s = self._loop.time()
-        if now_s < self._tick_s or self._phase not in _ARMED:
-            return
-        missed = max(0.0, self._answered_s + DEAD_MAN_S - self._tick_s) / plc.CHALLENGE_PERIOD_S
-        if now_s >= self._tick_s + math.ceil(missed) * plc.CHALLENGE_PERIOD_S:
+        if self._phase in _ARMED and self._loop.time() >= max(self._tick_s, self._dead_man_due_s()):
             self._port.settle()
-            self._trip(TripCause.WATCHDOG)
+            self._trip(TripCause.WATCHDOG, self._dead_man_due_s())
+
+    def _dead_man_due_s(self) -> float:
+        """When the dead-man, looked at with every question, runs out; also if the loop came too late to see it."""
+        missed = max(0.0, self._answered_s + DEAD_MAN_S - self._tick_s) / plc.CHALLENGE_PERIOD_S
+        return self._tick_s + math.ceil(missed - 1e-6) * plc.CHALLENGE_PERIOD_S
 
     def _take_answer(self, frame: CanFrame) -> None:
         self._settle()
@@ -225,7 +228,7 @@ class PlcStub:
             self._refusal = self._refusal_of(token)
             if self._refusal is Refusal.NONE:
                 self._used_tokens.add(token)
-                self._enter(Phase.GRANTING, RELAY_S, self._energise)
+                self._enter(Phase.GRANTING, self._loop.time() + RELAY_S, self._energise)
         elif self._phase not in (Phase.GRANTING, Phase.PERMITTED):
             self._refusal = Refusal.TRIPPED if self.tripped else Refusal.STOPPING
 
@@ -249,57 +252,57 @@ class PlcStub:
             self._enter(Phase.SAFE)
 
     def _begin_safe_stop(self) -> None:
-        self._enter(Phase.STOPPING, SAFE_STOP_S, self._cut)
+        self._enter(Phase.STOPPING, self._loop.time() + SAFE_STOP_S, self._cut)
 
-    def _trip(self, cause: TripCause) -> None:
+    def _trip(self, cause: TripCause, at_s: float) -> None:
         if not self.tripped:
             self._cause = cause
         if self._phase in _ARMED:
-            self._enter(Phase.TRIPPING, REACTION_S, self._cut)
+            self._enter(Phase.TRIPPING, at_s + REACTION_S, self._cut)
         elif self._phase is Phase.GRANTING:
             self._enter(Phase.SAFE)
         self._publish()
 
-    def _enter(self, phase: Phase, lasts_s: float = 0.0, then: Callable[[], None] | None = None) -> None:
+    def _enter(self, phase: Phase, until_s: float = 0.0, then: Callable[[float], None] | None = None) -> None:
+        """Change the phase; `then` is called with `until_s` at that time, or at once if it is past."""
         if self._timer is not None:
             self._timer.cancel()
         self._phase, self._outputs = phase, _OUTPUTS[phase]
-        self._timer = None if then is None else self._loop.call_later(lasts_s, then)
+        self._timer = None if then is None else self._loop.call_at(until_s, then, until_s)
 
-    def _energise(self) -> None:
+    def _energise(self, at_s: float) -> None:
         """The discharge relay has opened: coil supply and matrix feed on."""
         self._port.settle()
-        now_s = self._loop.time()
         self._enter(Phase.PERMITTED)
-        self._permitted_until_s = now_s + PERMIT_MAX_S
-        self._discharge_resistors(False)
-        self._plant.coil_supply(now_s, True)
+        self._permitted_until_s = at_s + PERMIT_MAX_S
+        self._discharge_resistors(at_s, False)
+        self._plant.coil_supply(at_s, True)
         self._on_energy(True)
         self._publish()
 
-    def _cut(self) -> None:
+    def _cut(self, at_s: float) -> None:
         """Coil supply and matrix feed off; the discharge relay follows."""
         self._port.settle()
-        self._enter(Phase.CUT, RELAY_S, self._discharge)
-        self._plant.coil_supply(self._loop.time(), False)
+        self.cut_s = at_s
+        self._enter(Phase.CUT, at_s + RELAY_S, self._discharge)
+        self._plant.coil_supply(at_s, False)
         self._on_energy(False)
         self._publish()
 
-    def _discharge(self) -> None:
+    def _discharge(self, at_s: float) -> None:
         self._port.settle()
-        self._enter(Phase.SAFE, DISCHARGED_WITHIN_S, self._expect_discharged)
-        self._discharge_resistors(True)
+        self._enter(Phase.SAFE, at_s + DISCHARGED_WITHIN_S, self._expect_discharged)
+        self._discharge_resistors(at_s, True)
         self._publish()
 
-    def _discharge_resistors(self, closed: bool) -> None:
-        now_s = self._loop.time()
-        self._plant.switch(now_s, Element.DISCHARGE, closed)
-        self._plant.switch(now_s, Element.PE_PROOF, closed)
+    def _discharge_resistors(self, at_s: float, closed: bool) -> None:
+        self._plant.switch(at_s, Element.DISCHARGE, closed)
+        self._plant.switch(at_s, Element.PE_PROOF, closed)
 
-    def _expect_discharged(self) -> None:
+    def _expect_discharged(self, at_s: float) -> None:
         if not self._voltage_free(self._loop.time()):
             self._port.settle()
-            self._trip(TripCause.SAFE_STOP_TIMEOUT)
+            self._trip(TripCause.SAFE_STOP_TIMEOUT, at_s)
 
     def _flags(self) -> int:
         return self._inputs | self._supply | self._outputs | (plc.TRIPPED if self.tripped else 0)

@@ -82,6 +82,9 @@ EXPECTED = {
 }
 
 
+TRIP_WITHIN_S = 0.300
+PLC_REACTION_S = 0.020
+
 START_S = 0.6
 """The run has begun."""
 
@@ -122,7 +125,10 @@ def check(store: Path, disturbance: Disturbance, at_s: float) -> None:
     if permitted:
         assert site.wiring.monitor.safe_after_s != []
     if permitted and disturbance is blocked:
-        assert site.wiring.plc.tripped
+        plc = site.wiring.plc
+        assert plc.tripped
+        assert plc.cut_s is not None
+        assert plc.cut_s - at_s <= TRIP_WITHIN_S + PLC_REACTION_S
     assert all(after_s <= 5.0 for after_s in site.wiring.monitor.safe_after_s)
     expected = STATION_ONLY if ended and EXPECTED[disturbance] == {"INVALID"} else EXPECTED[disturbance]
     assert record["verdict"] in expected, f"at {at_s:.3f} s: {record['reason']}"

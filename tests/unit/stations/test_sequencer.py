@@ -231,11 +231,14 @@ def test_a_hung_owner_is_cut_off_by_the_plc_within_300_ms(run: RunOn) -> None:
     run(main)
 
 
-def test_a_blocked_loop_trips_the_plc_and_is_invalid() -> None:
+def test_a_blocked_loop_trips_the_plc_in_its_time_and_is_invalid() -> None:
+    blocked_s: list[float] = []
+
     async def block(bench: Bench, lease: Lease, scope: RunScope) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         await asyncio.sleep(0.1)
+        blocked_s.append(loop.time())
         loop.block(2.0)
         await forever(bench, lease, scope)
 
@@ -245,6 +248,8 @@ def test_a_blocked_loop_trips_the_plc_and_is_invalid() -> None:
         end = await bench.end()
         assert end.verdict is Verdict.INVALID
         assert bench.stub.tripped
+        assert bench.stub.cut_s is not None
+        assert bench.stub.cut_s - blocked_s[0] <= 0.300 + 0.020
 
     _virtual(main)
 
