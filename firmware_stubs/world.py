@@ -77,7 +77,8 @@ class SimSite:
         self.scanner = wiring.scanner
         self.watch = SimWatch(FaultInjector(scenario.faults, wiring))
         self._seed = seed
-        self.interrupted: Callable[[str], None] | None = None
+        self._on_interrupt: Callable[[str], None] | None = None
+        self._interrupted_by: str | None = None
 
     def can(self, device: str) -> CanLink:
         return self.wiring.can_links[device]
@@ -95,7 +96,15 @@ class SimSite:
         return 1 + int.from_bytes(hashlib.sha256(record_id.encode()).digest()[:4]) % 0xFFFF
 
     def on_interrupt(self, callback: Callable[[str], None]) -> None:
-        self.interrupted = callback
+        self._on_interrupt = callback
+        if self._interrupted_by is not None:
+            self.interrupt(self._interrupted_by)
+
+    def interrupt(self, signal_name: str) -> None:
+        """A signal came; one that comes before anybody listens is kept."""
+        self._interrupted_by = signal_name
+        if self._on_interrupt is not None:
+            asyncio.get_running_loop().call_soon(self._on_interrupt, signal_name)
 
 
 class SimWorld:
@@ -114,6 +123,7 @@ class SimWorld:
         self._condition = condition_of(self._scenario.defects, recipe.pack.series)
         self._findings: list[str] = []
         self.interrupted = False
+        self._early: str | None = None
         self.loop = new_loop()
         self.site: SimSite | None = None
 
@@ -124,6 +134,8 @@ class SimWorld:
     async def _run(self, main: Callable[[SimSite], Awaitable[T]]) -> T:
         wiring = Wiring(self._recipe, self._condition, self._seed)
         self.site = SimSite(wiring, self._seed, self._scenario)
+        if self._early is not None:
+            self.site.interrupt(self._early)
         try:
             return await main(self.site)
         finally:
@@ -138,8 +150,9 @@ class SimWorld:
 
         def interrupt(number: int, frame: FrameType | None) -> None:
             self.interrupted = True
-            if self.site is not None and self.site.interrupted is not None:
-                self.loop.call_soon(self.site.interrupted, signal.Signals(number).name)
+            self._early = signal.Signals(number).name
+            if self.site is not None:
+                self.site.interrupt(self._early)
 
         try:
             previous = {number: signal.signal(number, interrupt) for number in ENDING}

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from bmsctl.cli.exits import FAILED, OK, STATION, leave
-from bmsctl.cli.options import json_option
+from bmsctl.cli.options import StorePath, json_option
 
 OPEN = "open"
 OPEN_HINT = "open: the test is going on, or its program crashed; then the next start of the station ends it as ABORTED"
@@ -25,7 +25,7 @@ def default_store() -> Path:
 
 store_option = click.option(
     "--store",
-    type=click.Path(path_type=Path, readable=False),
+    type=StorePath(),
     envvar="BMSCTL_STORE",
     default=default_store,
     help="Folder of the store; by default the station's own.",

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from bmsctl.cli.exits import FAILED, INTERRUPTED, OK, REFUSED, STATION, USAGE, leave
-from bmsctl.cli.options import json_option, recipes_option
+from bmsctl.cli.options import StorePath, json_option, recipes_option
 
 SEED_MAX = 999_999_999_999
 """Serials of simulated packs carry the seed in at most twelve digits."""
@@ -34,7 +34,7 @@ def sim() -> None:
 @click.option("--retest", metavar="CAUSE", help="Why the pack is tested again.")
 @click.option(
     "--store",
-    type=click.Path(path_type=Path, readable=False),
+    type=StorePath(),
     envvar="BMSCTL_STORE",
     help="Folder of the store; by default a new one.",
 )

@@ -24,8 +24,7 @@ def operator(site: SimSite, station: EolStation) -> None:
 
 
 def signal(site: SimSite, station: EolStation) -> None:
-    assert site.interrupted is not None
-    site.interrupted("SIGTERM")
+    site.interrupt("SIGTERM")
 
 
 def estop(site: SimSite, station: EolStation) -> None:

@@ -97,3 +97,37 @@ def test_twenty_signals_in_the_middle_make_safe_and_exit_130(tmp_path: Path, nam
     assert name in record["reason"]
     make_safe = record["steps"][-1]
     assert (make_safe["name"], make_safe["verdict"]) == ("make_safe", "PASS")
+
+
+BEFORE_THE_STATION = """
+import os, signal, sys
+sys.argv = ["bmsctl", *sys.argv[1:]]
+from bmsctl.cli.main import run
+from bmsctl.store.journal import Journal
+opened = Journal.open.__func__
+
+def interrupted(cls, folder, clock):
+    journal = opened(cls, folder, clock)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return journal
+
+Journal.open = classmethod(interrupted)
+run()
+"""
+
+
+def test_a_signal_before_the_station_listens_starts_no_pack(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BEFORE_THE_STATION, *RUN[3:], "--seed", "2", "--json", "--store", str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+
+
+@pytest.mark.parametrize("command", [RUN[3:], ["records", "list"]], ids=["sim run", "records list"])
+def test_an_empty_store_name_is_a_usage_error(tmp_path: Path, command: list[str]) -> None:
+    arguments = [*command, "--store", "", *(["--seed", "1"] if command[0] == "sim" else [])]
+    done = subprocess.run([sys.executable, "-m", "bmsctl", *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert list(tmp_path.iterdir()) == []
