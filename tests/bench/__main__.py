@@ -1,7 +1,7 @@
 """Every performance goal against its peer in one run, as a table; exits 1 naming each missed goal.
 
-Sides of a ratio alternate, each in a fresh process; medians are compared. A calibration loop before and after
-tells how quiet the machine was.
+Sides of a ratio alternate, each in a fresh process; medians are compared. What has no peer to share the noise
+with is run several times between calibration loops, and the runs on a quiet machine count.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 RUNS = 7
+QUIET_OF = 9
 CALIBRATION_LOOPS = 2_000_000
 NOISY = 1.25
 
@@ -82,9 +83,20 @@ def sequencer_rows() -> list[Row]:
     ]
 
 
+def quietest(module: str) -> list[dict[str, float]]:
+    """The runs of a benchmark without a peer between which the calibration loop was fastest, a third of all."""
+    timed = []
+    for _ in range(QUIET_OF):
+        before = calibrate()
+        result = figures(module)
+        timed.append((max(before, calibrate()), result))
+    timed.sort(key=lambda run: run[0])
+    return [result for _, result in timed[: QUIET_OF // 3]]
+
+
 def simulation_row() -> Row:
     """Station time over CPU time of a whole simulated run."""
-    runs = [figures("tests.bench.simulation") for _ in range(3)]
+    runs = quietest("tests.bench.simulation")
     ratio = median_of(runs, "ratio")
     load = (
         f"{median_of(runs, 'station_s'):.1f} s in {median_of(runs, 'cpu_s') * 1e3:.0f} ms CPU; "
