@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bmsctl.domain.limits import Measurement
 from bmsctl.domain.verdict import Verdict
+from bmsctl.errors import StoreError
 from bmsctl.store.reader import Reader
 from bmsctl.store.verify import examine
 
@@ -34,8 +35,12 @@ class RecordMonitor:
     def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
         """Compare with what another reader of the store finds."""
         self._shown.append(record_id)
-        with Reader.open(self._store) as reader:
-            record = reader.record(record_id)
+        try:
+            with Reader.open(self._store) as reader:
+                record = reader.record(record_id)
+        except StoreError as error:
+            self._findings.append(f"I4: {verdict} shown for {record_id}, which cannot be read back: {error}")
+            return
         if record is None:
             self._findings.append(f"I4: {verdict} shown for {record_id}, which is not in the store")
         elif (record["verdict"], record["events"]["head_sha256"]) != (verdict.value, head_sha256):

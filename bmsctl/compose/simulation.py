@@ -47,8 +47,10 @@ def simulate_one(
     records = RecordMonitor(store)
     order = Order(recipe, world.name, world.simulated, Mode.ENGINEERING, retest_cause=retest_cause)
 
+    watches = Watches(watch, records)
+
     def main(site: Site) -> Awaitable[Mapping[str, Any]]:
-        return run_one(site, store, order, Watches(watch, records))
+        return run_one(site, store, order, watches)
 
     try:
         record = world.run(main)
@@ -56,4 +58,5 @@ def simulate_one(
         if not world.interrupted:
             raise
         return SimResult(None, world.findings(), interrupted=True)
-    return SimResult(record, world.findings() + records.finish(), interrupted=world.interrupted)
+    findings = world.findings() + records.finish() + watches.failures
+    return SimResult(record, findings, interrupted=world.interrupted)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -363,6 +365,36 @@ def test_a_database_that_cannot_be_opened_comes_with_a_remedy(tmp_path: Path) ->
     (tmp_path / "store.db").mkdir()
     with pytest.raises(StoreError, match="see that the folder may be written"):
         Journal.open(tmp_path, StoryClock())
+
+
+def test_a_read_only_store_is_refused_untouched() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "store"
+        store_of(folder)
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        for path in (*folder.iterdir(), folder):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        Path(name).chmod(0o755)
+        assert opened_as_nobody(folder) == 0
+        folder.chmod(0o755)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def opened_as_nobody(folder: Path) -> int:
+    """Exit code of a process without rights that opens the store: 0 refused with a remedy, 1 without, 2 opened."""
+    child = os.fork()
+    if child == 0:
+        code = 2
+        try:
+            if os.geteuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            Journal.open(folder, StoryClock())
+        except StoreError as error:
+            code = 0 if "may be written" in str(error) and str(folder) in str(error) else 1
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_a_refused_store_is_not_left_locked(tmp_path: Path) -> None:
