@@ -10,6 +10,7 @@ BmsctlError
 │   ├── DeviceTimeout      no answer in time
 │   ├── ReplyInvalid       an answer that cannot be decoded or believed
 │   ├── DeviceRefused      a well-formed "no": an NRC, an error queue entry, a refused route
+│   ├── DeviceRestarted    it lost its settings by restarting; the step begins anew
 │   ├── LinkDown           the wire or its adapter is gone
 │   └── TxFull             … the sender is too fast for the wire; a defect of a driver
 ├── LeaseRevoked           nobody: the run has been ended; the command did not leave
@@ -68,6 +69,10 @@ class ReplyInvalid(DeviceError, ValueError):
 
 class DeviceRefused(DeviceError):
     """The device understood and refused."""
+
+
+class DeviceRestarted(DeviceError):
+    """The device has restarted by itself since it was set up; what it measured since is worth nothing."""
 
 
 class LinkDown(DeviceError, ConnectionError):

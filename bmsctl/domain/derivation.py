@@ -12,6 +12,7 @@ from bmsctl.domain.events import (
     Event,
     Measured,
     StepFinished,
+    StepRepeated,
     StepStarted,
     TraceRecorded,
 )
@@ -60,6 +61,8 @@ class _Derivation:
             yield from self._start(event)
         elif isinstance(event, Measured):
             yield from self._measure(event)
+        elif isinstance(event, StepRepeated):
+            yield from self._repeat(event)
         elif isinstance(event, TraceRecorded) and event.step != self._running:
             yield f"a trace of step {event.step}, which is not running"
         elif isinstance(event, StepFinished):
@@ -75,6 +78,11 @@ class _Derivation:
         if event.step in self._verdicts:
             yield f"step {event.step} was run a second time"
         self._running = event.step
+
+    def _repeat(self, event: StepRepeated) -> Iterator[str]:
+        if event.step != self._running:
+            yield f"step {event.step} was repeated, but was not running"
+        self._measured.pop(event.step, None)
 
     def _measure(self, event: Measured) -> Iterator[str]:
         if event.step != self._running:

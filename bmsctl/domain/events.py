@@ -114,6 +114,15 @@ class StepSkipped(Event):
 
 
 @dataclass(frozen=True)
+class StepRepeated(Event):
+    """The running step begins anew; what it has measured so far is worth nothing."""
+
+    kind: ClassVar[str] = "step_repeated"
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class ActionIntended(Event):
     """An action that must not be repeated (a tightened bolt) is about to be commanded."""
 

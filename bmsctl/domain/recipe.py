@@ -16,7 +16,7 @@ from bmsctl.domain.units import Second, Volt
 
 STATIONS = ("stacking", "eol")
 
-Parameter = float | int | str | Mapping[str, str]
+Parameter = float | int | str | Mapping[str, str] | tuple[str, ...]
 
 
 class Origin(NamedTuple):
@@ -54,6 +54,12 @@ class StepRecipe:
         """A parameter that is text."""
         value = self.params[name]
         assert isinstance(value, str), f"{self.run}.{name} is no text"
+        return value
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """A parameter that is a list of names."""
+        value = self.params[name]
+        assert isinstance(value, tuple), f"{self.run}.{name} is no list of names"
         return value
 
     def table(self, name: str) -> Mapping[str, str]:
@@ -158,8 +164,10 @@ def _step_json(step: StepRecipe) -> dict[str, Any]:
     }
 
 
-def _own(value: Parameter) -> Parameter:
-    """The value, a table as a copy, so that nobody's change to the JSON changes the recipe."""
+def _own(value: Parameter) -> float | str | dict[str, str] | list[str]:
+    """The value as JSON has it, a table as a copy, so that nobody's change to the JSON changes the recipe."""
+    if isinstance(value, tuple):
+        return list(value)
     return dict(value) if isinstance(value, Mapping) else value
 
 
@@ -187,7 +195,7 @@ def _step(values: Mapping[str, Any]) -> StepRecipe:
         mandatory=values["mandatory"] is True,
         max_s=Second(_number(values["max_s"])),
         limits={name: _limit(limit) for name, limit in values["limits"].items()},
-        params=dict(values["params"]),
+        params={name: tuple(value) if isinstance(value, list) else value for name, value in values["params"].items()},
     )
 
 

@@ -113,6 +113,8 @@ class StationCompiler:
             return values.text(node, key)
         if spec.kind is Kind.PATTERN:
             return values.pattern(node, key, spec.names)
+        if spec.kind is Kind.NAMES:
+            return values.names(node, key)
         if spec.kind is Kind.STEP_TABLE:
             return values.choices(node, key, spec.key_pattern, self._running)
         quantity = values.quantity(node, key, spec.unit)

@@ -59,20 +59,14 @@ class Values:
             self.findings.add(bare, key, f'{shown(bare.value)} is no quantity in {unit}; write it like "1 {unit}"')
             return None
         try:
-            value = self._per_volt(bare.value) if unit == "Ohm" else None
-            value = parse_quantity(bare.value, unit) if value is None else value
+            per_volt = _per_volt(bare.value) if unit == "Ohm" else None
+            value = parse_quantity(bare.value, unit) if per_volt is None else per_volt * (self.u_max or math.nan)
         except ValueError as error:
             self.findings.add(bare, key, str(error))
             return None
+        if math.isnan(value):
+            return None  # of the voltage that is missing there is a finding already
         return self._keep(value, bare, key, why)
-
-    def _per_volt(self, text: str) -> float | None:
-        number, given = split_quantity(text)
-        if given.dimension != ("Ohm", "V"):
-            return None
-        if self.u_max is None:
-            raise ValueError(f"{text!r} needs pack.max_working_voltage; state that, or give it in Ohm")
-        return float(number * given.factor) * self.u_max
 
     def count(self, node: Node, key: str, least: int = 0, why: str = "", most: int = COUNT_MAX) -> int | None:
         """A whole number from `least` to `most`."""
@@ -130,6 +124,22 @@ class Values:
                 return None
         return text
 
+    def names(self, node: Node, key: str) -> tuple[str, ...] | None:
+        """A list of different texts, at least one."""
+        bare, why = self._bare(node, key, "")
+        if bare is None:
+            return None
+        entries = [item.value for item in bare.value] if isinstance(bare.value, list) else []
+        if not entries or not all(isinstance(entry, str) and 0 < len(entry.strip()) <= TEXT_MAX for entry in entries):
+            self.findings.add(bare, key, 'no list of names; write it like ["one", "two"]')
+            return None
+        doubled = [entry for index, entry in enumerate(entries) if entry in entries[:index]]
+        if doubled:
+            self.findings.add(bare, key, f"{shown(doubled[0])} is there twice; remove one")
+            return None
+        self.origins[key] = Origin(bare.file, bare.line, ", ".join(entries), why)
+        return tuple(entries)
+
     def choices(self, node: Node, key: str, key_pattern: str, allowed: tuple[str, ...]) -> dict[str, str] | None:
         """A table whose keys match a pattern and whose values are among those allowed."""
         if not isinstance(node.value, dict) or not node.value:
@@ -169,6 +179,12 @@ class Values:
     def _keep(self, value: T, node: Node, key: str, why: str) -> T:
         self.origins[key] = Origin(node.file, node.line, str(node.value), why)
         return value
+
+
+def _per_volt(text: str) -> float | None:
+    """Ohms per volt, None if it is in another unit; ValueError if it is no quantity."""
+    number, given = split_quantity(text)
+    return float(number * given.factor) if given.dimension == ("Ohm", "V") else None
 
 
 def shown(value: Any) -> str:

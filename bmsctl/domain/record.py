@@ -15,6 +15,7 @@ from bmsctl.domain.events import (
     PartInstalled,
     PartRemoved,
     StepFinished,
+    StepRepeated,
     StepSkipped,
     StepStarted,
     TraceRecorded,
@@ -23,7 +24,7 @@ from bmsctl.domain.events import (
 from bmsctl.domain.record_schema import SCHEMA_ID
 
 _MEASUREMENT_KEYS = ("name", "value", "unit", "low", "high", "u95")
-_OF_STEPS = (StepStarted, StepSkipped, Measured, TraceRecorded, StepFinished)
+_OF_STEPS = (StepStarted, StepRepeated, StepSkipped, Measured, TraceRecorded, StepFinished)
 _TRACE_KEYS = ("name", "unit", "sample_rate_hz", "n", "sha256")
 
 
@@ -106,7 +107,7 @@ def _step(name: str, why_not: str) -> dict[str, Any]:
 
 def _tell(
     step: dict[str, Any],
-    event: StepStarted | StepSkipped | Measured | TraceRecorded | StepFinished,
+    event: StepStarted | StepRepeated | StepSkipped | Measured | TraceRecorded | StepFinished,
     closed: AttemptClosed | None,
 ) -> None:
     """Write what an event says into its step."""
@@ -118,6 +119,8 @@ def _tell(
     elif isinstance(event, StepStarted):
         step["started_s"] = event.t_s
         step["reason"] = "running" if closed is None else f"not finished: {closed.reason}"
+    elif isinstance(event, StepRepeated):
+        step["measurements"], step["traces"] = [], []
     elif isinstance(event, TraceRecorded):
         step["traces"].append(_selected(event, _TRACE_KEYS))
     else:

@@ -6,11 +6,11 @@ Worlds are found by the entry point group `bmsctl.worlds`. No other code knows w
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from bmsctl.domain.limits import Measurement
 from bmsctl.domain.links import CanLink, Clock, SerialLink
-from bmsctl.domain.ports import Scanner
+from bmsctl.domain.ports import Genealogy, Operator
 from bmsctl.domain.verdict import Verdict
 
 T = TypeVar("T")
@@ -31,16 +31,30 @@ class StationWatch(Protocol):
         """A step has its verdict (not yet durable)."""
         ...
 
+    def notice(self, text: str) -> None:
+        """Something a person should know that is no part of the record."""
+        ...
+
     def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
         """The run's verdict becomes visible to people: only after its record is durable."""
         ...
+
+
+class DefectCase(NamedTuple):
+    """One case of a defect table: scenario text, and the steps and verdicts of which the first that is not PASS must
+    be one; none: the pack passes."""
+
+    name: str
+    scenario: str
+    expected: tuple[tuple[str, str], ...]
 
 
 class Site(Protocol):
     """A station's surroundings, valid inside one running loop."""
 
     clock: Clock
-    scanner: Scanner
+    operator: Operator
+    genealogy: Genealogy
     watch: StationWatch | None
 
     def can(self, device: str) -> CanLink:

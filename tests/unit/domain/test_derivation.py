@@ -16,6 +16,7 @@ from bmsctl.domain.events import (
     Event,
     Measured,
     StepFinished,
+    StepRepeated,
     StepStarted,
 )
 from bmsctl.domain.limits import ABOVE, Reading, judge
@@ -46,6 +47,16 @@ def _finished(verdict: Verdict, reason: str = "why") -> StepFinished:
     return StepFinished("precharge", verdict, reason, 1.0, 1.0)
 
 
+AGAIN = StepRepeated("precharge", "cycler: has restarted")
+
+
+def _repeated(
+    first_ohm: float | None, second_ohm: float, precharge: StepFinished | None = None, end: AttemptClosed | None = None
+) -> list[Event]:
+    events = _attempt(resistance_ohm=second_ohm, precharge=precharge, end=end)
+    return [*events[:5], measured("precharge", "resistance", first_ohm), AGAIN, *events[5:]]
+
+
 GOOD = {
     "pass": _attempt(),
     "fail": _attempt(resistance_ohm=80.0, precharge=_finished(Verdict.FAIL), end=closed(Verdict.FAIL, "x")),
@@ -59,6 +70,9 @@ GOOD = {
     "aborted in a step": _attempt(
         precharge=_finished(Verdict.ABORTED, "e-stop"), end=closed(Verdict.ABORTED, "e-stop")
     ),
+    "repeated after a bad value": _repeated(80.0, 50.0),
+    "repeated after no value": _repeated(None, 50.0),
+    "repeated, then bad": _repeated(50.0, 80.0, _finished(Verdict.FAIL), closed(Verdict.FAIL, "x")),
     "scrapped later": [*_attempt(), DispositionSet("scrap", "m.meier", "dropped")],
     "crash": [
         *_attempt()[:3],
@@ -128,6 +142,16 @@ BAD: dict[str, tuple[Callable[[], list[Event]], int, str]] = {
         lambda: [*_attempt(resistance_ohm=80.0)[:6], *_attempt()[5:]],
         8,
         "its measurements give FAIL",
+    ),
+    "a FAIL hidden by a repetition that measured nothing": (
+        lambda: [*_attempt(resistance_ohm=80.0)[:6], AGAIN, *_attempt()[6:]],
+        8,
+        "its measurements give INVALID",
+    ),
+    "step repeated that was not running": (
+        lambda: [*_attempt()[:4], AGAIN, *_attempt()[4:]],
+        5,
+        "was repeated, but was not running",
     ),
     "bad pack released": (
         lambda: [

@@ -93,7 +93,7 @@ def test_a_missing_limit_parameter_and_bound_are_named() -> None:
 
 
 def test_a_finding_in_the_parent_names_the_parent() -> None:
-    parent = INSTALLED["packs/as52.toml"].decode().replace('"403.2 V"', '"403.2 Ohm"')
+    parent = INSTALLED["packs/as52.toml"].decode().replace('"403.2 V"', '"403.2 Ohm"', 1)
     assert findings(CHILD, **{"packs/as52.toml": parent}) == [
         "packs/as52.toml:10: pack.max_working_voltage: '403.2 Ohm' is not in V; give it in V"
     ]
@@ -202,7 +202,7 @@ def test_every_value_tells_file_line_text_and_reason() -> None:
     for origin in provenance.values():
         source = {**INSTALLED, "x.toml": b"\n\n\n" + b'20 mV" "a new drawing'}[origin.file]
         line = source.decode().splitlines()[origin.line - 1]
-        assert origin.text in line
+        assert origin.text in line or all(f'"{name}"' in line for name in origin.text.split(", "))
         assert origin.why in line
     values = sum(len(s.params) for s in recipe.eol) + sum(
         (limit.low is not None) + (limit.high is not None) for s in recipe.eol for limit in s.limits.values()
@@ -233,10 +233,32 @@ def test_an_optional_step_can_be_skipped() -> None:
 
 
 def test_what_owns_a_trouble_code_must_run() -> None:
-    specs = tuple(replace(spec, mandatory=spec.name != "precharge") for spec in CATALOGUE["eol"])
-    read = reader({"x.toml": override("precharge", "skip = true")})
+    specs = tuple(replace(spec, mandatory=spec.name != "insulation_live") for spec in CATALOGUE["eol"])
+    read = reader({"x.toml": override("insulation_live", "skip = true")})
     with pytest.raises(RecipeError, match=r"ampr_small\.toml:\d+: eol\.bms_identity\.params\.dtc_owners\.1BA2"):
         compile_recipe("x.toml", read, {**CATALOGUE, "eol": specs})
+
+
+def test_names_are_read_in_their_order_and_told_with_their_reason() -> None:
+    recipe = compiled(override("bonding", 'params.points = { value = ["tray rear", "cover"], why = "new drawing" }'))
+    assert step(recipe, "bonding").names("points") == ("tray rear", "cover")
+    origin = recipe.provenance["eol.bonding.params.points"]
+    assert origin == Origin("x.toml", 4, "tray rear, cover", "new drawing")
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    turned = compiled(override("bonding", 'params.points = ["cover", "tray rear"]'))
+    assert turned.sha256 != recipe.sha256
+
+
+@pytest.mark.parametrize("names", ['["cover", 2]', '[""]', '["  "]', '[["cover"]]', '["' + "x" * 1001 + '"]'])
+def test_names_are_texts(names: str) -> None:
+    (finding,) = findings(override("bonding", f"params.points = {names}"))
+    assert finding == 'x.toml:4: eol.bonding.params.points: no list of names; write it like ["one", "two"]'
+
+
+def test_what_counts_per_volt_is_no_finding_of_its_own_without_the_voltage() -> None:
+    bad = override("precharge", 'limits.imd_before.low = "500 Ohm/A"') + '[pack]\nmax_working_voltage = "0 V"\n'
+    found = [finding.split(": ")[1] for finding in findings(bad)]
+    assert sorted(found) == ["eol.precharge.limits.imd_before.low", "pack.max_working_voltage"]
 
 
 def test_line_ends_of_another_system_change_nothing() -> None:

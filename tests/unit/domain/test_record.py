@@ -16,6 +16,7 @@ from bmsctl.domain.events import (
     Event,
     PackIdentified,
     StepFinished,
+    StepRepeated,
     StepSkipped,
     StepStarted,
     TraceRecorded,
@@ -143,6 +144,16 @@ def test_after_a_crash_the_unfinished_step_keeps_its_values_and_no_verdict() -> 
     assert (identify["verdict"], identify["reason"]) == (None, "not finished: crash: power")
     assert identify["measurements"][0]["value"] == 0.1
     assert (precharge["verdict"], precharge["reason"]) == (None, "not run: crash: power")
+
+
+def test_a_step_repeated_keeps_nothing_of_its_first_time() -> None:
+    events = _good()
+    again = [StepRepeated("precharge", "cycler: has restarted"), measured("precharge", "resistance", 51.0)]
+    record = _valid(fold([*events[:-2], *again, *events[-2:]], HEAD))
+    identify, precharge = record["steps"]
+    assert [each["value"] for each in precharge["measurements"]] == [51.0]
+    assert precharge["traces"] == []
+    assert len(identify["measurements"]) == 1
 
 
 def test_a_skipped_step_says_why() -> None:
