@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 import numpy as np
@@ -13,9 +14,12 @@ U64 = NDArray[np.uint64]
 BLOCK = 1024
 """Samples computed at once. Whole blocks only: a sample's last bit may not depend on where a read began."""
 
+GRAIN = 16
+"""Blocks are multiples of this, so that they fill a processor's vectors whatever their size."""
+
 _WORD = (1 << 64) - 1
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
-_STEPS = np.arange(1, BLOCK + 1, dtype=np.uint64) * np.uint64(_GOLDEN_GAMMA)
+_SHIFT_1, _SHIFT_2, _SHIFT_3, _TO_53_BITS = (np.uint64(bits) for bits in (30, 27, 31, 11))
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
@@ -31,26 +35,34 @@ class Noise:
     Muller, 1958.
     """
 
-    __slots__ = ("_block", "_index", "_key")
+    __slots__ = ("_block", "_index", "_key", "_size", "_steps")
 
-    def __init__(self, seed: int, channel: str) -> None:
+    def __init__(self, seed: int, channel: str, size: int = BLOCK) -> None:
+        """`size`: about so many are read at once; it changes no deviate."""
         self._key = _number(f"{seed}\0{channel}", 8)
         self._index = -1
+        self._size = size = -(-size // GRAIN) * GRAIN
+        self._steps = _steps(size)
         self._block: F64
 
     def one(self, n: int) -> float:
         """Deviate number `n`."""
-        index, offset = divmod(n, BLOCK)
+        index, offset = divmod(n, self._size)
         if index != self._index:
             self._load(index)
         return self._block.item(offset)
 
     def normal(self, first: int, count: int) -> F64:
         """Deviates `first` to `first + count - 1`, (count,)."""
+        index, offset = divmod(first, self._size)
+        if offset + count <= self._size:
+            if index != self._index:
+                self._load(index)
+            return self._block[offset : offset + count].copy()
         out = np.empty(count)
         done = 0
         while done < count:
-            index, offset = divmod(first + done, BLOCK)
+            index, offset = divmod(first + done, self._size)
             if index != self._index:
                 self._load(index)
             piece = self._block[offset : offset + count - done]
@@ -60,24 +72,36 @@ class Noise:
 
     def _load(self, index: int) -> None:
         """Compute block `index`; the newest one is kept."""
-        start = np.uint64(self._key + index * BLOCK * _GOLDEN_GAMMA & _WORD)
-        uniform = (_mixed(_STEPS + start) >> np.uint64(11)) * 2.0**-53
-        radius = np.sqrt(-2.0 * np.log(1.0 - uniform[0::2]))
-        angle = 2.0 * np.pi * uniform[1::2]
-        self._block = np.empty(BLOCK)
-        self._block[0::2] = radius * np.cos(angle)
-        self._block[1::2] = radius * np.sin(angle)
+        words = self._steps + np.uint64(self._key + index * self._size * _GOLDEN_GAMMA & _WORD)
+        _mix(words)
+        words >>= _TO_53_BITS
+        uniform = words.astype(np.float64).reshape(-1, 2).T.copy()
+        uniform *= 2.0**-53
+        radius, angle = uniform
+        np.subtract(1.0, radius, out=radius)
+        np.log(radius, out=radius)
+        radius *= -2.0
+        np.sqrt(radius, out=radius)
+        angle *= 2.0 * np.pi
+        self._block = block = np.empty(self._size)
+        np.multiply(radius, np.cos(angle), out=block[0::2])
+        np.multiply(radius, np.sin(angle), out=block[1::2])
         self._index = index
 
 
-def _mixed(z: U64) -> U64:
+@functools.cache
+def _steps(size: int) -> U64:
+    """(size,) how far apart the generator's states are, from the key."""
+    return np.arange(1, size + 1, dtype=np.uint64) * np.uint64(_GOLDEN_GAMMA)
+
+
+def _mix(z: U64) -> None:
     """SplitMix64's finalizer, in place."""
-    z ^= z >> np.uint64(30)
+    z ^= z >> _SHIFT_1
     z *= _MIX_1
-    z ^= z >> np.uint64(27)
+    z ^= z >> _SHIFT_2
     z *= _MIX_2
-    z ^= z >> np.uint64(31)
-    return z
+    z ^= z >> _SHIFT_3
 
 
 def _number(text: str, size: int) -> int:

@@ -16,6 +16,25 @@ from firmware_stubs.noise import draw
 
 F64 = NDArray[np.float64]
 
+AIR_C = 22.0
+BONDING_OHM = 4e-3
+BONDING_POINTS = 6
+JOINT_OHM = 20e-6
+LINK_OHM = 80e-6
+"""An inter-module bar with its two joints."""
+QUIESCENT_A = 0.8e-3
+SENSE_OHM = 30e-3
+"""A wire from a cell to its monitoring chip."""
+CHIP_CHANNELS = 16
+"""Cells to a monitoring chip, which has a wire more than cells."""
+
+REFERENCE_C = 25.0
+"""Temperature that resistances of cells are given for."""
+
+_RESISTANCE_TO_CAPACITY = -0.4
+"""Correlation of a cell group's resistance with its capacity."""
+_AGE_S = (14.5 * 86400.0, 19.0 * 86400.0)
+
 
 @dataclass(frozen=True)
 class PackFacts:
@@ -61,18 +80,26 @@ class PackUnit:
     """One pack as built and delivered.
 
     soc: mean state of charge, 0 to 1. rest_spread_v: (series,) rest voltage of each cell group against the pack's
-    mean. group_ohm: (series,). busbar_ohm: (modules - 1,) inter-module bars. series_ohm: the whole string.
-    incoming_error_v: (series,) error of the incoming inspection. temperature_c: (thermistors,) where each sits.
-    outer_*: insulation of the outer poles to chassis.
+    mean. age_s: since the modules came in. self_discharge_v_per_h: (series,) fall of the rest voltage since then.
+    incoming_error_v: (series,) error of the incoming inspection. group_ohm: (series,) after 10 s at REFERENCE_C.
+    capacity_ah: (series,). busbar_ohm: (modules - 1,) inter-module bars with their joints. terminal_ohm: what else
+    is in the string. sense_ohm: (chips, CHIP_CHANNELS + 1) wires from cells to monitoring chips. temperature_c:
+    (thermistors,) where each sits. bonding_ohm: (BONDING_POINTS,). insulation_*: of the stack's poles to chassis;
+    outer_*: of the outer poles. y_farad: all capacitance to chassis.
     """
 
     soc: float
     rest_spread_v: F64
+    age_s: float
+    self_discharge_v_per_h: F64
     incoming_error_v: F64
     group_ohm: F64
+    capacity_ah: F64
     busbar_ohm: F64
-    series_ohm: float
+    terminal_ohm: float
+    sense_ohm: F64
     temperature_c: F64
+    bonding_ohm: F64
     precharge_ohm: float
     insulation_pos_ohm: float
     insulation_neg_ohm: float
@@ -83,11 +110,19 @@ class PackUnit:
 
 @dataclass(frozen=True)
 class StationUnit:
-    """One station's own parts: link capacitor, and the digitizer's input resistance at plus and minus."""
+    """One station's own parts, and the air around it.
+
+    link_farad: the link capacitor. digitizer_*: input resistance at plus and minus. r0_*: the test resistor at minus
+    and plus. reference_ohm: the resistor to check an insulation monitor by.
+    """
 
     link_farad: float
     digitizer_pos_ohm: float
     digitizer_neg_ohm: float
+    r0_minus_ohm: float
+    r0_plus_ohm: float
+    reference_ohm: float
+    air_c: float
 
 
 def draw_pack(facts: PackFacts, seed: int) -> PackUnit:
@@ -96,17 +131,25 @@ def draw_pack(facts: PackFacts, seed: int) -> PackUnit:
     def normal(channel: str, count: int = 1) -> F64:
         return draw(seed, f"pack.{channel}").standard_normal(count)
 
-    group_ohm = facts.group_ohm * (1.0 + 0.03 * normal("group_ohm", facts.series))
+    resistance = normal("group_ohm", facts.series)
+    independent = np.sqrt(1.0 - _RESISTANCE_TO_CAPACITY**2) * normal("capacity", facts.series)
+    chips = -(-facts.series // CHIP_CHANNELS)
     insulation_ohm = 20e6 * np.exp(0.4 * normal("insulation", 2))
     outer_ohm = 2e9 * np.exp(0.5 * normal("insulation_outer", 2))
+    bonding = np.array([normal(f"bonding.{point}")[0] for point in range(1, BONDING_POINTS + 1)])
     return PackUnit(
         soc=0.25 + 0.015 * float(normal("soc")[0]),
         rest_spread_v=1.0e-3 * normal("rest_spread", facts.series),
+        age_s=float(draw(seed, "pack.age").uniform(*_AGE_S)),
+        self_discharge_v_per_h=0.010e-3 + 0.0015e-3 * normal("self_discharge", facts.series),
         incoming_error_v=0.1e-3 * normal("incoming_error", facts.series),
-        group_ohm=group_ohm,
-        busbar_ohm=80e-6 + 6e-6 * normal("busbar", facts.modules - 1),
-        series_ohm=float(group_ohm.sum()) + facts.pack_ohm - facts.series * facts.group_ohm,
-        temperature_c=22.0 + 0.5 * normal("temperature") + 0.4 * normal("gradient", facts.thermistors),
+        group_ohm=facts.group_ohm * (1.0 + 0.03 * _clipped(normal("lot_ohm"), 5.0)) * (1.0 + 0.03 * resistance),
+        capacity_ah=facts.group_ah * (1.0 + 0.01 * (_RESISTANCE_TO_CAPACITY * resistance + independent)),
+        busbar_ohm=LINK_OHM + 6e-6 * normal("busbar", facts.modules - 1),
+        terminal_ohm=facts.pack_ohm - facts.series * facts.group_ohm - (facts.modules - 1) * LINK_OHM,
+        sense_ohm=SENSE_OHM + 3.2e-3 * normal("sense_wire", chips * (CHIP_CHANNELS + 1)).reshape(chips, -1),
+        temperature_c=_air_c(seed) + 0.5 * normal("temperature") + 0.4 * normal("gradient", facts.thermistors),
+        bonding_ohm=BONDING_OHM * np.exp(0.3 * bonding),
         precharge_ohm=50.0 * (1.0 + 0.02 * _clipped(normal("precharge"), 5.0)),
         insulation_pos_ohm=float(insulation_ohm[0]),
         insulation_neg_ohm=float(insulation_ohm[1]),
@@ -119,11 +162,22 @@ def draw_pack(facts: PackFacts, seed: int) -> PackUnit:
 def draw_station(seed: int) -> StationUnit:
     """One good station."""
     digitizer_ohm = 10e6 * (1.0 + 0.001 * draw(seed, "station.digitizer_ohm").standard_normal(2))
+    r0_ohm = 180e3 * (1.0 + 0.0005 * draw(seed, "station.r0_ohm").standard_normal(2))
+    reference_ohm = 350e3 * (1.0 + 0.0005 * draw(seed, "station.reference_ohm").standard_normal(1))
     return StationUnit(
         link_farad=0.5e-3 * (1.0 + 0.01 * _clipped(draw(seed, "station.link_farad").standard_normal(1), 2.0)),
         digitizer_pos_ohm=float(digitizer_ohm[0]),
         digitizer_neg_ohm=float(digitizer_ohm[1]),
+        r0_minus_ohm=float(r0_ohm[0]),
+        r0_plus_ohm=float(r0_ohm[1]),
+        reference_ohm=float(reference_ohm[0]),
+        air_c=_air_c(seed),
     )
+
+
+def _air_c(seed: int) -> float:
+    """Air of the hall, which packs have stood in for long."""
+    return AIR_C + _clipped(draw(seed, "station.air").standard_normal(1), 3.0)
 
 
 def _clipped(deviate: F64, limit: float) -> float:

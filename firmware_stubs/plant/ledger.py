@@ -13,6 +13,7 @@ INRUSH_V = 20.0
 INRUSH_FARAD = 10e-6
 BREAK_A = 10.0
 OUTER_TO_STACK_V = 600.0
+STACK_TO_CHASSIS_V = 600.0
 DIGITIZER_V = 1000.0
 HOT_ROUTE_V = 60.0
 PRECHARGES = 3
@@ -25,6 +26,7 @@ class DamageRule(enum.StrEnum):
     INRUSH = "inrush"
     BREAK = "break"
     OUTER_TO_STACK = "outer_to_stack"
+    STACK_TO_CHASSIS = "stack_to_chassis"
     DIGITIZER = "digitizer"
     PRECHARGE = "precharge"
     HOT_ROUTE = "hot_route"
@@ -60,21 +62,25 @@ def hot_route(t_s: float, route: str, across_v: float) -> Damage | None:
     return Damage(t_s, DamageRule.HOT_ROUTE, f"route {route} closed with {across_v:.0f} V across it")
 
 
-def overvoltages(t_s: float, potential_v: Sequence[float], digitizer: bool) -> list[Damage]:
-    """Insulation between outer poles and stack, and the digitizer's inputs, if it is connected.
+def overvoltages(t_s: float, potential_v: Sequence[float], *, dividers: bool, digitizer: bool) -> list[Damage]:
+    """What is connected, and stands less than the contactors that are open.
 
     Args:
         t_s: when.
         potential_v: by Node, against chassis.
-        digitizer: whether it is connected.
+        dividers: whether the BMS's are connected between outer poles and stack.
+        digitizer: whether its inputs are connected to the outer poles.
     """
     outer_v = potential_v[Node.P], potential_v[Node.N]
     stack_v = potential_v[Node.B_PLUS], potential_v[Node.B_MINUS]
     across_v = max(max(outer_v) - min(stack_v), max(stack_v) - min(outer_v))
+    chassis_v = max(abs(volts) for volts in stack_v)
     input_v = max(abs(volts) for volts in outer_v)
     damages = []
-    if across_v > OUTER_TO_STACK_V:
+    if dividers and across_v > OUTER_TO_STACK_V:
         damages.append(Damage(t_s, DamageRule.OUTER_TO_STACK, f"{across_v:.0f} V between outer poles and stack"))
+    if chassis_v > STACK_TO_CHASSIS_V:
+        damages.append(Damage(t_s, DamageRule.STACK_TO_CHASSIS, f"{chassis_v:.0f} V between stack and chassis"))
     if digitizer and input_v > DIGITIZER_V:
         damages.append(Damage(t_s, DamageRule.DIGITIZER, f"{input_v:.0f} V at the digitizer's inputs"))
     return damages

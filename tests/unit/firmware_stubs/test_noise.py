@@ -55,6 +55,12 @@ def test_a_deviate_does_not_depend_on_how_it_is_read(first: int, count: int, oth
     assert all(noise.one(first + k) == piece[k] for k in range(0, count, 97))
 
 
+@given(st.integers(1, 3 * BLOCK), st.integers(0, 2 * BLOCK), st.integers(0, BLOCK))
+def test_a_deviate_does_not_depend_on_how_many_are_computed_at_once(size: int, first: int, count: int) -> None:
+    expected = Noise(1, "x").normal(first, count)
+    assert Noise(1, "x", size).normal(first, count).tobytes() == expected.tobytes()
+
+
 def test_what_is_handed_out_is_the_callers() -> None:
     noise = Noise(1, "x")
     kept = noise.normal(3, 5).copy()

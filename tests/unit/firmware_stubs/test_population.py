@@ -24,6 +24,10 @@ def test_the_table_is_consistent(pack: str) -> None:
     assert 0.5 * facts.y_farad * facts.max_working_voltage_v**2 < 0.2 / 4
     unit = draw_pack(facts, 1)
     assert len(unit.rest_spread_v) == len(unit.group_ohm) == len(unit.incoming_error_v) == facts.series
+    assert len(unit.capacity_ah) == len(unit.self_discharge_v_per_h) == facts.series
+    assert unit.sense_ohm.shape == (-(-facts.series // 16), 17)
+    assert unit.sense_ohm.min() > 0.0
+    assert unit.terminal_ohm > 1e-3
     assert len(unit.busbar_ohm) == facts.modules - 1
     assert len(unit.temperature_c) == facts.thermistors
 
@@ -45,13 +49,30 @@ def test_an_unknown_pack_is_refused_and_the_known_are_named() -> None:
         ([station.link_farad for station in STATIONS], 0.5e-3, 0.0046e-3),
         ([station.digitizer_neg_ohm for station in STATIONS], 10e6, 10e3),
         (np.concatenate([unit.rest_spread_v for unit in UNITS]).tolist(), 0.0, 1.0e-3),
-        (np.concatenate([unit.group_ohm for unit in UNITS]).tolist(), 0.55e-3, 0.0165e-3),
+        ([float(unit.group_ohm.mean()) for unit in UNITS], 0.55e-3, 0.0166e-3),
+        (np.concatenate([unit.group_ohm / unit.group_ohm.mean() for unit in UNITS]).tolist(), 1.0, 0.03),
+        (np.concatenate([unit.capacity_ah for unit in UNITS]).tolist(), 157.0, 1.57),
+        (np.concatenate([unit.self_discharge_v_per_h for unit in UNITS]).tolist(), 0.010e-3, 0.0015e-3),
+        (np.log(np.concatenate([unit.bonding_ohm for unit in UNITS])).tolist(), math.log(4e-3), 0.3),
+        (np.concatenate([unit.sense_ohm.ravel() for unit in UNITS]).tolist(), 30e-3, 3.2e-3),
+        ([unit.age_s / 86400.0 for unit in UNITS], 16.75, 4.5 / math.sqrt(12.0)),
+        ([station.air_c for station in STATIONS], 22.0, 1.0),
+        ([float(unit.temperature_c.mean()) - s.air_c for unit, s in zip(UNITS, STATIONS, strict=True)], 0.0, 0.51),
+        ([station.r0_minus_ohm for station in STATIONS], 180e3, 90.0),
+        ([station.r0_plus_ohm for station in STATIONS], 180e3, 90.0),
+        ([station.reference_ohm for station in STATIONS], 350e3, 175.0),
         (np.concatenate([unit.busbar_ohm for unit in UNITS]).tolist(), 80e-6, 6e-6),
     ],
 )
 def test_populations(values: list[float], mean: float, sd: float) -> None:
     assert np.mean(values) == pytest.approx(mean, abs=4 * sd / math.sqrt(len(values)))
     assert np.std(values) == pytest.approx(sd, rel=0.15)
+
+
+def test_cells_of_high_resistance_have_less_capacity() -> None:
+    resistance = np.concatenate([unit.group_ohm / unit.group_ohm.mean() for unit in UNITS])
+    capacity_ah = np.concatenate([unit.capacity_ah for unit in UNITS])
+    assert np.corrcoef(resistance, capacity_ah)[0, 1] == pytest.approx(-0.4, abs=0.03)
 
 
 def test_the_link_capacitor_is_within_what_the_station_claims() -> None:
@@ -62,6 +83,9 @@ def test_no_good_pack_is_far_out() -> None:
     assert all(abs(unit.precharge_ohm / 50.0 - 1.0) <= 0.1 for unit in UNITS)
     assert all(3e-3 < np.ptp(unit.rest_spread_v) < 9e-3 for unit in UNITS)
     assert all(np.ptp(unit.temperature_c) < 4.0 for unit in UNITS)
+    assert all(unit.temperature_c.min() > 15.0 and unit.temperature_c.max() < 30.0 for unit in UNITS)
+    assert all(14.5 <= unit.age_s / 86400.0 <= 19.0 for unit in UNITS)
+    assert all(unit.bonding_ohm.max() < 20e-3 for unit in UNITS)
 
 
 def test_a_unit_is_a_function_of_its_seed() -> None:

@@ -159,16 +159,130 @@ def test_hot_route_limit(across_v: float, hit: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("potential_v", "digitizer", "expected"),
+    ("potential_v", "connected", "expected"),
     [
-        # B-, B+, P, N, LINK, PE
-        ((-175.0, 175.0, 425.0, 0.0, 0.0, 0.0), True, []),
-        ((-175.0, 175.0, 426.0, 0.0, 0.0, 0.0), True, [DamageRule.OUTER_TO_STACK]),
-        ((-175.0, 175.0, 0.0, -426.0, 0.0, 0.0), True, [DamageRule.OUTER_TO_STACK]),
-        ((900.0, 1250.0, 1001.0, 900.0, 0.0, 0.0), True, [DamageRule.DIGITIZER]),
-        ((900.0, 1250.0, 1001.0, 900.0, 0.0, 0.0), False, []),
-        ((-1250.0, -900.0, -900.0, -1001.0, 0.0, 0.0), True, [DamageRule.DIGITIZER]),
+        # B-, B+, P, N
+        ((-175.0, 175.0, 425.0, 0.0), "both", []),
+        ((-175.0, 175.0, 426.0, 0.0), "both", [DamageRule.OUTER_TO_STACK]),
+        ((-175.0, 175.0, 0.0, -426.0), "both", [DamageRule.OUTER_TO_STACK]),
+        ((-175.0, 175.0, 0.0, -426.0), "dividers", [DamageRule.OUTER_TO_STACK]),
+        ((-175.0, 175.0, 0.0, -426.0), "digitizer", []),
+        ((-175.0, 175.0, 2250.0, 2250.0), "", []),
+        ((250.0, 600.0, 600.0, 250.0), "both", []),
+        ((251.0, 601.0, 601.0, 251.0), "both", [DamageRule.STACK_TO_CHASSIS]),
+        ((-601.0, -251.0, -251.0, -601.0), "", [DamageRule.STACK_TO_CHASSIS]),
+        ((-175.0, 175.0, 1000.0, 0.0), "digitizer", []),
+        ((-175.0, 175.0, 1001.0, 0.0), "digitizer", [DamageRule.DIGITIZER]),
+        ((-175.0, 175.0, 0.0, -1001.0), "digitizer", [DamageRule.DIGITIZER]),
+        ((-175.0, 175.0, 1001.0, 0.0), "", []),
     ],
 )
-def test_overvoltages(potential_v: tuple[float, ...], digitizer: bool, expected: list[DamageRule]) -> None:
-    assert [damage.rule for damage in rules.overvoltages(0.0, potential_v, digitizer)] == expected
+def test_overvoltages(potential_v: tuple[float, ...], connected: str, expected: list[DamageRule]) -> None:
+    damages = rules.overvoltages(
+        0.0,
+        potential_v,
+        dividers=connected in ("dividers", "both"),
+        digitizer=connected in ("digitizer", "both"),
+    )
+    assert [damage.rule for damage in damages] == expected
+
+
+def routed(condition: PlantCondition | None = None, *, dividers: bool = False) -> Plant:
+    """A tester on both poles, which were low before; coils dead."""
+    plant = plant_with(Element.DIGITIZER, condition=condition)
+    plant.coil_supply(0.1, False)
+    plant.switch(0.2, Element.DIVIDERS, False)
+    plant.switch(20.0, Element.DIGITIZER, False)
+    for element in (Element.TESTER_PLUS, Element.TESTER_MINUS):
+        plant.switch(20.0, element, True)
+    plant.switch(20.1, Element.DIVIDERS, dividers)
+    return plant
+
+
+def withstand(condition: PlantCondition | None = None, *, dividers: bool = False) -> Plant:
+    """2250 V in steps of 50 V, and the discharge after it."""
+    plant = routed(condition, dividers=dividers)
+    for k in range(45):
+        plant.tester_source(21.0 + 0.1 * k, 50.0 * (k + 1), 10e3)
+    plant.tester_source(30.0, 0.0, 10e3)
+    for element in (Element.TESTER_PLUS, Element.TESTER_MINUS):
+        plant.switch(31.0, element, False)
+    return plant
+
+
+def test_open_contactors_stand_the_withstand_test_and_dividers_do_not() -> None:
+    assert withstand().ledger == []
+    assert broken(withstand(dividers=True)) == [DamageRule.STACK_TO_CHASSIS]
+
+
+@pytest.mark.parametrize(("dividers", "damages"), [(True, [DamageRule.OUTER_TO_STACK]), (False, [])])
+def test_a_step_of_the_tester_meets_the_dividers_first(dividers: bool, damages: list[DamageRule]) -> None:
+    plant = routed(dividers=dividers)
+    for start_s in (21.0, 31.0):
+        plant.tester_source(start_s, 1000.0, 10e3)
+        plant.tester_source(start_s + 0.02, 1000.0, 20e3)
+        plant.tester_source(start_s + 0.04, 0.0, 20e3)
+    assert broken(plant) == 2 * damages
+
+
+@pytest.mark.parametrize("relay", [Relay.MAIN_PLUS, Relay.MAIN_MINUS, Relay.PRECHARGE])
+def test_a_withstand_test_onto_a_welded_contactor_destroys_the_pack(relay: Relay) -> None:
+    assert DamageRule.STACK_TO_CHASSIS in broken(withstand(PlantCondition(welded=frozenset({relay}))))
+
+
+def charging(amps: float) -> Plant:
+    """Precharged onto the cycler's output, and this current flowing from 2.0 s on."""
+    plant = plant_with(Element.CYCLER)
+    plant.relay_command(1.0, Relay.MAIN_MINUS, True)
+    plant.relay_command(1.1, Relay.PRECHARGE, True)
+    plant.relay_command(1.3, Relay.MAIN_PLUS, True)
+    plant.relay_command(1.5, Relay.PRECHARGE, False)
+    plant.cycler_current(2.0, amps)
+    return plant
+
+
+@pytest.mark.parametrize(("amps", "damages"), [(100.0, 1), (-100.0, 1), (9.0, 0), (0.0, 0)])
+@pytest.mark.parametrize("contact", ["main_plus", "main_minus", "cycler"])
+def test_a_contact_that_cuts_the_cyclers_current(contact: str, amps: float, damages: int) -> None:
+    plant = charging(amps)
+    if contact == "cycler":
+        plant.switch(3.0, Element.CYCLER, False)
+    else:
+        plant.relay_command(3.0, Relay(contact), False)
+    plant.settle(4.0)
+    assert broken(plant) == damages * [DamageRule.BREAK]
+    if damages:
+        assert plant.ledger[0].text.startswith(f"{contact} opened at ")
+        assert plant.ledger[0].text.endswith("100.0 A")
+    assert abs(plant.pack_current_a(4.0)) < 5e-3
+    assert plant.charge_ah(3.0) == pytest.approx(amps / 3600.0)
+    # The contact follows its coil within 9 ms.
+    assert abs(plant.charge_ah(10.0)) <= abs(amps) * 1.009 / 3600.0
+    assert plant.charge_ah(10.0) == plant.charge_ah(4.0)
+
+
+def test_closing_onto_the_cyclers_empty_output() -> None:
+    plant = plant_with(Element.CYCLER)
+    plant.relay_command(1.0, Relay.MAIN_MINUS, True)
+    plant.relay_command(1.1, Relay.MAIN_PLUS, True)
+    plant.settle(2.0)
+    (damage,) = plant.ledger
+    assert damage.rule is DamageRule.INRUSH
+    assert damage.text.endswith("and 100 µF")
+
+
+def test_shorting_the_stack_through_the_testers_routes() -> None:
+    plant = plant_with(Element.TESTER_PLUS, Element.TESTER_MINUS)
+    plant.relay_command(1.0, Relay.MAIN_MINUS, True)
+    plant.relay_command(1.1, Relay.MAIN_PLUS, True)
+    plant.settle(2.0)
+    assert DamageRule.INRUSH in broken(plant)
+
+
+@pytest.mark.parametrize("element", [Element.CYCLER, Element.TESTER_PLUS])
+def test_a_sources_route_switched_hot(element: Element) -> None:
+    plant = plant_with(Element.LOAD)
+    plant.relay_command(1.0, Relay.MAIN_MINUS, True)
+    plant.relay_command(1.0, Relay.MAIN_PLUS, True)
+    plant.switch(2.0, element, True)
+    assert broken(plant) == [DamageRule.HOT_ROUTE]
