@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bmsctl.domain.ports import Relay
+from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.recipe_compiler_values import shown
 from bmsctl.errors import ScenarioError
 from bmsctl.protocols.dids import TEXTS, Did
 from firmware_stubs.bms import BmsCondition
 from firmware_stubs.plant import PlantCondition
-from firmware_stubs.scenario import Defect, Parameter, choice, index, quantity, text
+from firmware_stubs.population import facts_of
+from firmware_stubs.scenario import Defect, Parameter, choice, factor, flag, index, index_or_name, quantity, text
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,25 @@ class PackCondition:
     bms: BmsCondition = field(default_factory=BmsCondition)
 
 
-Apply = Callable[[PackCondition, Mapping[str, Any]], PackCondition]
+Given = Mapping[str, Any]
+Apply = Callable[[PackCondition, Given], PackCondition]
 
 
 @dataclass(frozen=True)
 class DefectKind:
-    """One row of the defect table; `part` is the parameter that says which of several parts is meant."""
+    """One row of the defect table; `parts` are the parameters that say which of several parts is meant."""
 
     parameters: Mapping[str, Parameter]
     apply: Apply
-    part: str | None = None
+    parts: tuple[str, ...] = ()
+
+
+def _plant(pack: PackCondition, **changes: Any) -> PackCondition:
+    return replace(pack, plant=replace(pack.plant, **changes))
+
+
+def _bms(pack: PackCondition, **changes: Any) -> PackCondition:
+    return replace(pack, bms=replace(pack.bms, **changes))
 
 
 def _dtc(value: Any) -> int:
@@ -42,70 +53,198 @@ def _dtc(value: Any) -> int:
     return int(value.replace("-", ""), 16)
 
 
-def _welded(pack: PackCondition, given: Mapping[str, Any]) -> PackCondition:
-    welded = pack.plant.welded | {Relay(given["which"])}
-    return replace(pack, plant=replace(pack.plant, welded=welded))
+def _insulation(pack: PackCondition, given: Given) -> PackCondition:
+    pole = "pos" if given["side"] == "positive" else "neg"
+    where = "outer" if given.get("where") == "outer" else "insulation"
+    return _plant(pack, **{f"{where}_{pole}_ohm": given["resistance"]})
 
 
-def _stuck_open(pack: PackCondition, given: Mapping[str, Any]) -> PackCondition:
-    stuck_open = pack.plant.stuck_open | {Relay(given["which"])}
-    return replace(pack, plant=replace(pack.plant, stuck_open=stuck_open))
+def _bonding(pack: PackCondition, given: Given) -> PackCondition:
+    return _plant(pack, bonding_ohm={**pack.plant.bonding_ohm, given["point"]: given["resistance"]})
 
 
-def _precharge_resistor(pack: PackCondition, given: Mapping[str, Any]) -> PackCondition:
-    return replace(pack, plant=replace(pack.plant, precharge_ohm=given["resistance"]))
+def _welded(pack: PackCondition, given: Given) -> PackCondition:
+    return _plant(pack, welded=pack.plant.welded | {Relay(given["which"])})
 
 
-def _cell_voltage(pack: PackCondition, given: Mapping[str, Any]) -> PackCondition:
-    offsets = {**pack.plant.cell_offset_v, given["cell"]: given["offset"]}
-    return replace(pack, plant=replace(pack.plant, cell_offset_v=offsets))
+def _stuck_open(pack: PackCondition, given: Given) -> PackCondition:
+    return _plant(pack, stuck_open=pack.plant.stuck_open | {Relay(given["which"])})
 
 
-def _bms_dtc(pack: PackCondition, given: Mapping[str, Any]) -> PackCondition:
-    return replace(pack, bms=replace(pack.bms, dtcs=(*pack.bms.dtcs, given["code"])))
+def _cell_voltage(pack: PackCondition, given: Given) -> PackCondition:
+    return _plant(pack, cell_offset_v={**pack.plant.cell_offset_v, given["cell"]: given["offset"]})
 
 
-def _bms_software(pack: PackCondition, given: Mapping[str, Any]) -> PackCondition:
-    return replace(pack, bms=replace(pack.bms, software_version=given["version"]))
+def _sense_open(pack: PackCondition, given: Given) -> PackCondition:
+    return _plant(pack, sense_open=pack.plant.sense_open | {given["cell"]})
 
 
-def _bms_serial(pack: PackCondition, given: Mapping[str, Any]) -> PackCondition:
-    return replace(pack, bms=replace(pack.bms, pack_serial=given["value"]))
+def _temperature_sensor(pack: PackCondition, given: Given) -> PackCondition:
+    if given.get("open", False) == ("offset" in given):
+        raise ScenarioError("give either offset, or open = true")
+    if given.get("open"):
+        return _bms(pack, sensor_open=pack.bms.sensor_open | {given["sensor"]})
+    return _bms(pack, sensor_offset_k={**pack.bms.sensor_offset_k, given["sensor"]: given["offset"]})
 
+
+def _cell_resistance(pack: PackCondition, given: Given) -> PackCondition:
+    if given["factor"] <= 0.0:
+        raise ScenarioError(f"factor = {given['factor']:g}: must be above 0")
+    return _plant(pack, cell_resistance={**pack.plant.cell_resistance, given["cell"]: given["factor"]})
+
+
+def _current_sensor(pack: PackCondition, given: Given) -> PackCondition:
+    if not given:
+        raise ScenarioError("give gain, offset, or both")
+    return _bms(pack, current_gain=given.get("gain", 1.0), current_offset_a=given.get("offset", 0.0))
+
+
+def _busbar_joint(pack: PackCondition, given: Given) -> PackCondition:
+    return _plant(pack, joint_ohm={**pack.plant.joint_ohm, given["joint"]: given["resistance"]})
+
+
+def _balancing_channel(pack: PackCondition, given: Given) -> PackCondition:
+    stuck = {**pack.plant.balancing_stuck, given["cell"]: given["stuck"] == "on"}
+    return _plant(pack, balancing_stuck=stuck)
+
+
+def _self_discharge(pack: PackCondition, given: Given) -> PackCondition:
+    age_s = given.get("age", SELF_DISCHARGE_AGE_S)
+    if given["rate"] * age_s / 3600.0 > SELF_DISCHARGE_MAX_V:
+        raise ScenarioError(f"rate times age is above {SELF_DISCHARGE_MAX_V * 1e3:g} mV; that cell fails at rest")
+    rates = {**pack.plant.self_discharge_v_per_h, given["cell"]: given["rate"]}
+    return _plant(pack, self_discharge_v_per_h=rates, age_s=age_s)
+
+
+def _module_swapped(pack: PackCondition, given: Given) -> PackCondition:
+    if given["a"] == given["b"]:
+        raise ScenarioError("a and b are the same slot")
+    return _plant(pack, modules_swapped=(given["a"], given["b"]))
+
+
+def _bms_dtc(pack: PackCondition, given: Given) -> PackCondition:
+    return _bms(pack, dtcs=(*pack.bms.dtcs, given["code"]))
+
+
+SELF_DISCHARGE_AGE_S = 16 * 86400.0
+SELF_DISCHARGE_MAX_V = 20e-3
 
 _RELAY = {"which": Parameter(choice(*(relay.value for relay in Relay)))}
+_OHM = Parameter(quantity("Ohm", negative=False))
+_CELL = {"cell": Parameter(index)}
 
 DEFECTS: Mapping[str, DefectKind] = {
-    "contactor_welded": DefectKind(_RELAY, _welded, "which"),
-    "contactor_stuck_open": DefectKind(_RELAY, _stuck_open, "which"),
-    "precharge_resistor": DefectKind({"resistance": Parameter(quantity("Ohm", negative=False))}, _precharge_resistor),
-    "cell_voltage": DefectKind({"cell": Parameter(index), "offset": Parameter(quantity("V"))}, _cell_voltage, "cell"),
-    "bms_dtc": DefectKind({"code": Parameter(_dtc)}, _bms_dtc, "code"),
-    "bms_software": DefectKind({"version": Parameter(text(TEXTS[Did.SOFTWARE_VERSION].length))}, _bms_software),
-    "bms_serial": DefectKind({"value": Parameter(text(TEXTS[Did.PACK_SERIAL].length))}, _bms_serial),
+    "insulation": DefectKind(
+        {
+            "side": Parameter(choice("positive", "negative")),
+            "resistance": _OHM,
+            "where": Parameter(choice("cells", "outer"), required=False),
+        },
+        _insulation,
+        ("side", "where"),
+    ),
+    "y_capacitance": DefectKind(
+        {"value": Parameter(quantity("F", negative=False))}, lambda pack, given: _plant(pack, y_farad=given["value"])
+    ),
+    "bonding": DefectKind({"point": Parameter(index_or_name), "resistance": _OHM}, _bonding, ("point",)),
+    "hvil_open": DefectKind({}, lambda pack, given: _plant(pack, hvil_open=True)),
+    "contactor_welded": DefectKind(_RELAY, _welded, ("which",)),
+    "contactor_stuck_open": DefectKind(_RELAY, _stuck_open, ("which",)),
+    "precharge_resistor": DefectKind(
+        {"resistance": _OHM}, lambda pack, given: _plant(pack, precharge_ohm=given["resistance"])
+    ),
+    "hipot_breakdown": DefectKind(
+        {"voltage": Parameter(quantity("V", negative=False))},
+        lambda pack, given: _plant(pack, breakdown_v=given["voltage"]),
+    ),
+    "cell_voltage": DefectKind(_CELL | {"offset": Parameter(quantity("V"))}, _cell_voltage, ("cell",)),
+    "sense_open": DefectKind(_CELL, _sense_open, ("cell",)),
+    "temperature_sensor": DefectKind(
+        {
+            "sensor": Parameter(index),
+            "offset": Parameter(quantity("K"), required=False),
+            "open": Parameter(flag, required=False),
+        },
+        _temperature_sensor,
+        ("sensor",),
+    ),
+    "cell_resistance": DefectKind(_CELL | {"factor": Parameter(factor)}, _cell_resistance, ("cell",)),
+    "current_sensor": DefectKind(
+        {"gain": Parameter(factor, required=False), "offset": Parameter(quantity("A"), required=False)},
+        _current_sensor,
+    ),
+    "busbar_joint": DefectKind({"joint": Parameter(index), "resistance": _OHM}, _busbar_joint, ("joint",)),
+    "balancing_channel": DefectKind(_CELL | {"stuck": Parameter(choice("on", "off"))}, _balancing_channel, ("cell",)),
+    "self_discharge": DefectKind(
+        _CELL
+        | {
+            "rate": Parameter(quantity("V/h", negative=False)),
+            "age": Parameter(quantity("s", negative=False), required=False),
+        },
+        _self_discharge,
+        ("cell",),
+    ),
+    "module_swapped": DefectKind({"a": Parameter(index), "b": Parameter(index)}, _module_swapped),
+    "bms_dtc": DefectKind({"code": Parameter(_dtc)}, _bms_dtc, ("code",)),
+    "bms_software": DefectKind(
+        {"version": Parameter(text(TEXTS[Did.SOFTWARE_VERSION].length))},
+        lambda pack, given: _bms(pack, software_version=given["version"]),
+    ),
+    "bms_serial": DefectKind(
+        {"value": Parameter(text(TEXTS[Did.PACK_SERIAL].length))},
+        lambda pack, given: _bms(pack, pack_serial=given["value"]),
+    ),
+    "bms_imd_gain": DefectKind({"factor": Parameter(factor)}, lambda pack, given: _bms(pack, imd_gain=given["factor"])),
+    "quiescent_current": DefectKind(
+        {"current": Parameter(quantity("A", negative=False))},
+        lambda pack, given: _bms(pack, quiescent_current_a=given["current"]),
+    ),
 }
 
 
-def condition_of(defects: tuple[Defect, ...], series: int) -> PackCondition:
-    """The condition of a pack of `series` cell groups with these defects.
+def condition_of(defects: tuple[Defect, ...], recipe: Recipe) -> PackCondition:
+    """The condition of a pack of this recipe with these defects.
 
     Raises:
-        ScenarioError: a defect names a cell the pack does not have, or contradicts or repeats another.
+        ScenarioError: a defect names a part the pack does not have, or contradicts or repeats another.
     """
     pack = PackCondition()
-    first: dict[tuple[str, Any], Defect] = {}
+    first: dict[tuple[Any, ...], Defect] = {}
     for defect in defects:
         kind = DEFECTS[defect.kind]
-        if defect.parameters.get("cell", 1) > series:
-            raise ScenarioError(
-                f"{defect.place}: cell = {shown(defect.parameters['cell'])}: the pack has {series} cells"
-            )
-        part = defect.parameters[kind.part] if kind.part else None
-        other = first.setdefault((defect.kind, part), defect)
-        if other is not defect:
-            raise ScenarioError(f"{defect.place}: concerns the same part as {other.place}; keep one of them")
         try:
-            pack = kind.apply(pack, defect.parameters)
+            given = _located(defect.parameters, recipe)
+            other = first.setdefault((defect.kind, *(given.get(part) for part in kind.parts)), defect)
+            if other is not defect:
+                raise ScenarioError(f"concerns the same part as {other.place}; keep one of them")
+            pack = kind.apply(pack, given)
         except ScenarioError as error:
             raise ScenarioError(f"{defect.place}: {error}") from None
     return pack
+
+
+def _located(given: Given, recipe: Recipe) -> Given:
+    """The parameters, a name of the recipe as its number; ScenarioError for a part the pack does not have."""
+    counts = {
+        "cell": (recipe.pack.series, "cells"),
+        "a": (recipe.pack.modules, "modules"),
+        "b": (recipe.pack.modules, "modules"),
+        "sensor": (facts_of(recipe.pack.id).thermistors, "temperature sensors"),
+        "joint": (2 * (recipe.pack.modules + 1), "joints"),
+    }
+    if "point" in given:
+        points = bonding_points(recipe)
+        counts["point"] = (len(points), f"bonding points ({', '.join(points)})")
+        if isinstance(given["point"], str):
+            if given["point"] not in points:
+                raise ScenarioError(f"point = {shown(given['point'])}: the recipe has {', '.join(points)}")
+            given = {**given, "point": 1 + points.index(given["point"])}
+    for name, (count, what) in counts.items():
+        if name in given and given[name] > count:
+            raise ScenarioError(f"{name} = {shown(given[name])}: the pack has {count} {what}")
+    return given
+
+
+def bonding_points(recipe: Recipe) -> tuple[str, ...]:
+    """Names of the points where the recipe measures bonding."""
+    return next(step for step in recipe.steps("eol") if step.run == "bonding").names("points")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bmsctl.protocols import digitizer
-from bmsctl.protocols.digitizer import BLOCK_SAMPLES, CHANNELS, LSB_V, SAMPLE_RATE_HZ, Command
+from bmsctl.protocols.digitizer import BLOCK_SAMPLES, CHANNELS, LSB_V, OFF_SEQUENCE, SAMPLE_RATE_HZ, Command
+from firmware_stubs.digitizer_relays import ResistorRelays, SwitchedPlant
 from firmware_stubs.noise import Noise, draw
 from firmware_stubs.plant import Element, Node
 from firmware_stubs.ports import SerialPort
@@ -24,6 +26,7 @@ F64 = NDArray[np.float64]
 SERIAL = "DIG3-000017"
 FIRMWARE = "1.4.2"
 LATENCY_S = 0.001
+BOOT_S = 0.4
 LOW_PASS_S = 160e-6
 NOISE_V = 0.05
 GAIN_SD = 5e-4
@@ -36,7 +39,7 @@ _WEIGHTS /= _WEIGHTS.sum()
 _INPUTS = ((Node.P, Node.PE), (Node.N, Node.PE), (Node.LINK, Node.N))
 
 
-class SampledPlant(Protocol):
+class SampledPlant(SwitchedPlant, Protocol):
     """What the front end is connected to."""
 
     def waveform(self, t_s: F64, a: Node, b: Node) -> F64: ...
@@ -50,7 +53,7 @@ class Converter:
         self._plant = plant
         self._start_s = start_s
         errors = draw(seed, "digitizer.channels").standard_normal((2, CHANNELS))
-        self._counts_per_v = (1.0 + GAIN_SD * errors[0]) / LSB_V
+        self._filters: list[F64] = [_WEIGHTS * gain for gain in (1.0 + GAIN_SD * errors[0]) / LSB_V]
         self._offset = OFFSET_SD_V / LSB_V * errors[1]
         self._noise = Noise(seed, "digitizer.samples")
 
@@ -63,19 +66,20 @@ class Converter:
         return math.floor((now_s - self._start_s) * SAMPLE_RATE_HZ + 1e-6) + 1
 
     def counts(self, first: int, count: int) -> NDArray[np.int16]:
-        """Samples `first` to `first + count - 1`, all of them due, (count, 3)."""
+        """Samples `first` to `first + count - 1`, all of them due, (count, 3), held within the range."""
         times_s = np.arange(first - _PAST, first + count) / SAMPLE_RATE_HZ
         if first < _PAST:
             np.maximum(times_s, 0.0, out=times_s)
         times_s += self._start_s
+        sampled = self._noise.normal(CHANNELS * first, CHANNELS * count).reshape(count, CHANNELS)
+        sampled *= NOISE_V / LSB_V
+        sampled += self._offset
         routed = self._plant.closed(Element.DIGITIZER)
-        sampled = np.zeros((count, CHANNELS))
         for channel, (a, b) in enumerate(_INPUTS):
             if routed or a is Node.LINK:
-                sampled[:, channel] = np.correlate(self._plant.waveform(times_s, a, b), _WEIGHTS, "valid")
-        sampled *= self._counts_per_v
-        sampled += self._offset
-        sampled += (NOISE_V / LSB_V) * self._noise.normal(CHANNELS * first, CHANNELS * count).reshape(count, CHANNELS)
+                sampled[:, channel] += np.correlate(
+                    self._plant.waveform(times_s, a, b), self._filters[channel], "valid"
+                )
         np.rint(sampled, out=sampled)
         np.maximum(sampled, digitizer.COUNTS_MIN, out=sampled)
         np.minimum(sampled, digitizer.COUNTS_MAX, out=sampled)
@@ -91,20 +95,48 @@ def over_range(counts: NDArray[np.int16]) -> int:
 
 
 class DigitizerStub:
-    """One front end on a serial line; build it inside a running loop."""
+    """One front end on a serial line; build it inside a running loop.
+
+    `relays`: those of its resistors.
+    """
 
     def __init__(self, port: SerialPort, plant: SampledPlant, seed: int) -> None:
         self._port = port
         self._loop = asyncio.get_running_loop()
         self._converter = Converter(plant, seed, self._loop.time())
         self._deframer = digitizer.Deframer()
+        self.relays = ResistorRelays(plant, seed)
+        self._frozen_at: int | None = None
+        self._power_ups = 0
+        self._booting = False
         self._sequence = 0
         self._first = 0
         self._sent = 0
         self._block_due: asyncio.TimerHandle | None = None
         port.listen(self._take)
 
+    def freeze(self, on: bool) -> None:
+        """The converter hangs and delivers its newest sample again and again, or recovers."""
+        self._frozen_at = self._converter.due(self._loop.time()) - 1 if on else None
+
+    def restart(self) -> None:
+        """Power was lost and came back: recording and resistors are gone, and what was under way."""
+        self.relays.drop()
+        self._end_blocks()
+        self._power_ups += 1
+        self._booting = True
+        self._loop.call_later(BOOT_S, self._up, self._power_ups)
+
+    def _up(self, power_up: int) -> None:
+        if power_up == self._power_ups:
+            self._booting = False
+            self._deframer = digitizer.Deframer()
+            self._sent = 0
+            self._answer(digitizer.Restarted(OFF_SEQUENCE))
+
     def _take(self, data: bytes) -> None:
+        if self._booting:
+            return
         for payload in self._deframer.feed(data):
             order = digitizer.decode_command(payload)
             if isinstance(order, digitizer.Failed):
@@ -117,18 +149,38 @@ class DigitizerStub:
             self._answer(digitizer.Identity(order.sequence, SERIAL, FIRMWARE))
         elif order.command is Command.MEAN:
             first = self._converter.due(self._loop.time())
-            self._loop.call_at(self._converter.time_s(first + order.n - 1), self._answer_mean, order, first)
+            last_s = self._converter.time_s(first + order.n - 1)
+            self._loop.call_at(last_s, self._answer_mean, order, first, self._power_ups)
         elif order.command is Command.START:
             self._start(order.sequence)
+        elif order.command is Command.INSERT:
+            self._insert(order)
         else:
-            self._stop()
-            self._answer(digitizer.Stopped(order.sequence, self._sent))
+            self._stop(order.sequence)
 
     def _answer(self, message: digitizer.Message, delay_s: float = LATENCY_S) -> None:
         self._port.emit(digitizer.frame(digitizer.encode_message(message)), delay_s)
 
-    def _answer_mean(self, order: digitizer.Order, first: int) -> None:
-        counts = self._converter.counts(first, order.n)
+    def _insert(self, order: digitizer.Order) -> None:
+        if self.relays.busy:
+            self._answer(digitizer.Failed(order.sequence, order.command, digitizer.ErrorCode.BUSY))
+        else:
+            self.relays.insert(order.resistor, partial(self._answer_insert, order.sequence, self._power_ups))
+
+    def _answer_insert(self, sequence: int, power_up: int) -> None:
+        if power_up == self._power_ups:
+            self._answer(digitizer.Inserted(sequence, self.relays.closed))
+
+    def _counts(self, first: int, count: int) -> NDArray[np.int16]:
+        """Samples as the converter delivers them."""
+        if self._frozen_at is None:
+            return self._converter.counts(first, count)
+        return np.repeat(self._converter.counts(self._frozen_at, 1), count, axis=0)
+
+    def _answer_mean(self, order: digitizer.Order, first: int, power_up: int) -> None:
+        if power_up != self._power_ups:
+            return  # the power failed meanwhile
+        counts = self._counts(first, order.n)
         mean_v = (counts.mean(axis=0) * LSB_V).tolist()
         sd_v = (counts.std(axis=0) * LSB_V).tolist()
         self._answer(
@@ -142,8 +194,7 @@ class DigitizerStub:
         )
 
     def _start(self, sequence: int) -> None:
-        if self._block_due is not None:
-            self._block_due.cancel()
+        self._end_blocks()
         self._sequence = sequence
         self._first = self._converter.due(self._loop.time())
         self._sent = 0
@@ -159,17 +210,23 @@ class DigitizerStub:
         self._await_block()
 
     def _send_block(self, count: int) -> None:
-        counts = self._converter.counts(self._first + self._sent, count)
+        counts = self._counts(self._first + self._sent, count)
         block = digitizer.Block(self._sequence, self._sent, over_range(counts), digitizer.raw_samples(counts))
         self._answer(block, 0.0)
         self._sent += count
 
-    def _stop(self) -> None:
-        """Send what has been sampled since the last block."""
-        if self._block_due is None:
-            return
-        self._block_due.cancel()
-        self._block_due = None
-        taken = self._converter.due(self._loop.time()) - self._first
-        while self._sent < taken:
-            self._send_block(min(BLOCK_SAMPLES, taken - self._sent))
+    def _stop(self, sequence: int) -> None:
+        """Send what has been sampled since the last block, and the answer."""
+        if sequence == OFF_SEQUENCE:
+            self.relays.drop()
+        if self._block_due is not None:
+            self._end_blocks()
+            taken = self._converter.due(self._loop.time()) - self._first
+            while self._sent < taken:
+                self._send_block(min(BLOCK_SAMPLES, taken - self._sent))
+        self._answer(digitizer.Stopped(sequence, self._sent))
+
+    def _end_blocks(self) -> None:
+        if self._block_due is not None:
+            self._block_due.cancel()
+            self._block_due = None

@@ -1,9 +1,14 @@
 """Firmware of the safety PLC: safety chain, dead-man, permissive, 12 V supply, discharge and its proof.
 
-What it switches: the coil supply of the pack's contactors, the feed of the HV matrix, the discharge resistor
-across the outer poles, and the resistors by which it measures the poles to chassis. It permits high voltage
-only with guard and e-stop closed, nothing latched, challenges answered, and a run token it has not seen.
-A trip is stop category 0, a dropped permit stop category 1 with the same cut at its end.
+What it switches: the coil supply of the pack's contactors, the feed of the HV matrix, the enable line of the
+sources, the discharge resistor across the outer poles, the resistors by which it measures the poles to chassis,
+the pack's 12 V and wake line, and the station's part of the pack's interlock loop. It permits high voltage only
+with guard and e-stop closed, nothing latched, challenges answered, and a run token it has not seen. A trip is stop
+category 0, a dropped permit stop category 1 with the same cut at its end.
+
+No contact opens under current: whenever the coils are to be cut, the sources' enable goes first. No test voltage
+stands at a contact that closes: whenever the coils are to be fed again, the matrix learns of it, and the outer poles
+are proved to be below 60 V, before.
 """
 
 from __future__ import annotations
@@ -12,7 +17,6 @@ import asyncio
 import enum
 import math
 from collections.abc import Callable
-from typing import Protocol
 
 from bmsctl.domain.links import CanFrame
 from bmsctl.domain.ports import TripCause
@@ -20,15 +24,16 @@ from bmsctl.protocols import plc
 from bmsctl.protocols.plc import Refusal
 from bmsctl.protocols.station_bus import ALIVE_MASK
 from firmware_stubs.noise import draw
-from firmware_stubs.plant import Element
-from firmware_stubs.plc_meter import Measurable, Voltmeter
+from firmware_stubs.plc_meter import Thermometer, Voltmeter
+from firmware_stubs.plc_outputs import RELAY_S, EnergyOutputs, Relays, StationPlant, unwired, unwired_line
 from firmware_stubs.ports import CanPort, Cyclic
 
 DEAD_MAN_S = 0.25
 SAFE_STOP_S = 0.5
 REACTION_S = 0.02
-RELAY_S = 0.015
 DISCHARGED_WITHIN_S = 5.0
+PROOF_S = 0.1
+"""Ten time constants of the proof resistors and what a pack has from its outer poles to chassis."""
 PERMIT_MAX_S = 1800.0
 
 _NEVER_S = -math.inf
@@ -48,27 +53,23 @@ class Phase(enum.Enum):
 _OUTPUTS = {
     Phase.SAFE: plc.DISCHARGING,
     Phase.GRANTING: plc.DISCHARGING,
-    Phase.PERMITTED: plc.PERMISSIVE | plc.COIL_SUPPLY,
-    Phase.STOPPING: plc.COIL_SUPPLY,
-    Phase.TRIPPING: plc.COIL_SUPPLY,
+    Phase.PERMITTED: plc.PERMISSIVE,
+    Phase.STOPPING: 0,
+    Phase.TRIPPING: 0,
     Phase.CUT: 0,
 }
+"""Flags of each phase; the coils' are their own, for they can be cut while high voltage is permitted."""
 _ARMED = (Phase.PERMITTED, Phase.STOPPING)
 
 
-class StationPlant(Measurable, Protocol):
-    """What the PLC's outputs and inputs are wired to."""
-
-    def switch(self, t_s: float, element: Element, closed: bool) -> None: ...
-    def coil_supply(self, t_s: float, on: bool) -> None: ...
-
-
 class PlcStub:
-    """One PLC on a bus; build it inside a running loop. Its outputs begin de-energised.
+    """One PLC on a bus; build it inside a running loop. Its outputs begin de-energised, the interlock loop bridged.
 
     Args:
         on_supply: called with (KL30, KL15) when the pack's 12 V supply or wake line is switched.
-        on_energy: called when the matrix's coil feed is switched.
+        on_energy, on_coils, on_source: see EnergyOutputs.
+        air_c: the hall's air temperature; None for a broken sensor.
+        adapter: code of the adapter that is mated; `adapter` is an attribute, for somebody may mate another.
     """
 
     def __init__(
@@ -79,18 +80,26 @@ class PlcStub:
         *,
         on_supply: Callable[[bool, bool], None],
         on_energy: Callable[[bool], None],
+        on_coils: Callable[[bool], None] = unwired,
+        on_source: Callable[[float, bool], None] = unwired_line,
+        air_c: float | None = 22.0,
+        adapter: int = plc.ADAPTER_NONE,
     ) -> None:
-        self._port, self._plant = port, plant
-        self._on_supply, self._on_energy = on_supply, on_energy
-        self._meter = Voltmeter(plant, seed)
+        self._port, self._plant, self._on_supply = port, plant, on_supply
         self._loop = asyncio.get_running_loop()
+        self._start_s = self._tick_s = self._loop.time()
+        self._meter, self._thermometer = Voltmeter(plant, seed), Thermometer(air_c, seed)
+        self.adapter = adapter
+        self._energy = EnergyOutputs(plant, self._start_s, on_energy, on_coils, on_source)
+        self._supply = Relays(0, port.settle, self._supply_switched)
+        self._hvil = Relays(plc.HVIL_BRIDGED, port.settle, self._hvil_switched)
         self._phase, self._outputs = Phase.SAFE, _OUTPUTS[Phase.SAFE]
         self._timer: asyncio.TimerHandle | None = None
         self.cut_s: float | None = None
         """When the outputs were last cut."""
         self._inputs = plc.GUARD_CLOSED | plc.ESTOP_RELEASED
         self._cause = TripCause.NONE
-        self._supply = self._supply_wanted = 0
+        self._coils_wanted = False
         self._token, self._used_tokens = 0, set[int]()
         self._refusal = Refusal.NONE
         self._request_alive: int | None = None
@@ -99,15 +108,14 @@ class PlcStub:
         self._draws = draw(seed, "plc.nonce")
         self._nonces: list[int] = []
         self._sequence = self._nonce = 0
-        self._start_s = self._tick_s = self._loop.time()
-        plant.coil_supply(self._start_s, False)
-        self._discharge_resistors(self._start_s, True)
+        plant.bridge_hvil(self._start_s, True)
         port.listen([plc.ANSWER_ID], self._take_answer)
         port.listen([plc.REQUEST_ID], self._take_request)
         port.start(
             (
                 Cyclic(plc.STATUS_ID, plc.STATUS_PERIOD_S, self._status),
                 Cyclic(plc.VOLTAGES_ID, plc.VOLTAGES_PERIOD_S, self._voltages),
+                Cyclic(plc.SENSE_ID, plc.SENSE_PERIOD_S, self._sense),
             )
         )
         self._tick()
@@ -193,9 +201,10 @@ class PlcStub:
             request = self._only_less(request)
         self._request_alive = request.alive
         self._refusal = Refusal.NONE
-        self._switch_supply(request.kl30 * plc.KL30 | request.kl15 * plc.KL15)
+        self._supply.drive(request.kl30 * plc.KL30 | request.kl15 * plc.KL15)
+        self._hvil.drive(request.hvil * plc.HVIL_BRIDGED)
         if request.permit:
-            self._permit(request.token)
+            self._permit(request.token, request.coils)
         else:
             self._drop_permit()
         self._token = request.token
@@ -205,32 +214,68 @@ class PlcStub:
         """A repeated telegram may remove energy, never add any."""
         return request._replace(
             permit=request.permit and self._phase is Phase.PERMITTED,
-            kl30=request.kl30 and bool(self._supply & plc.KL30),
-            kl15=request.kl15 and bool(self._supply & plc.KL15),
+            kl30=request.kl30 and bool(self._supply.flags & plc.KL30),
+            kl15=request.kl15 and bool(self._supply.flags & plc.KL15),
+            coils=request.coils and self._coils_wanted,
+            hvil=request.hvil and bool(self._hvil.wanted),
         )
 
-    def _switch_supply(self, wanted: int) -> None:
-        if wanted != self._supply_wanted:
-            self._supply_wanted = wanted
-            self._loop.call_later(RELAY_S, self._supply_switched, wanted)
-
-    def _supply_switched(self, wanted: int) -> None:
-        self._port.settle()
-        self._supply = wanted
-        self._on_supply(bool(wanted & plc.KL30), bool(wanted & plc.KL15))
+    def _supply_switched(self, flags: int) -> None:
+        self._on_supply(bool(flags & plc.KL30), bool(flags & plc.KL15))
         self._publish()
 
-    def _permit(self, token: int) -> None:
-        if self._phase is Phase.PERMITTED and token != self._token:
+    def _hvil_switched(self, flags: int) -> None:
+        self._plant.bridge_hvil(self._loop.time(), bool(flags))
+        self._publish()
+
+    def _permit(self, token: int, coils: bool) -> None:
+        if self._phase in (Phase.GRANTING, Phase.PERMITTED) and token != self._token:
             self._refusal = Refusal.STOPPING
-            self._begin_safe_stop()
+            self._drop_permit()
         elif self._phase is Phase.SAFE:
             self._refusal = self._refusal_of(token)
             if self._refusal is Refusal.NONE:
                 self._used_tokens.add(token)
+                self._coils_wanted = coils
                 self._enter(Phase.GRANTING, self._loop.time() + RELAY_S, self._energise)
-        elif self._phase not in (Phase.GRANTING, Phase.PERMITTED):
+        elif self._phase is Phase.GRANTING:
+            self._coils_wanted = coils
+        elif self._phase is Phase.PERMITTED:
+            self._switch_coils(coils)
+        else:
             self._refusal = Refusal.TRIPPED if self.tripped else Refusal.STOPPING
+
+    def _switch_coils(self, on: bool) -> None:
+        """Feed or cut the coils while high voltage stays permitted."""
+        if on == self._coils_wanted:
+            return
+        self._coils_wanted = on
+        now_s = self._loop.time()
+        if on:
+            self._energy.warn_of_coils(True)
+            self._enter(Phase.PERMITTED, now_s + RELAY_S, self._prove_poles)
+        else:
+            self._energy.enable_source(now_s, False)
+            self._energy.prove(now_s, False)
+            self._enter(Phase.PERMITTED, now_s + REACTION_S, self._coils_switched)
+
+    def _prove_poles(self, at_s: float) -> None:
+        self._energy.prove(at_s, True)
+        self._enter(Phase.PERMITTED, at_s + PROOF_S, self._poles_proved)
+
+    def _poles_proved(self, at_s: float) -> None:
+        self._port.settle()
+        if not self._meter.voltage_free(self._sample(at_s), at_s):
+            self._coils_wanted = False
+            self._refusal = Refusal.POLES_LIVE
+        self._energy.prove(at_s, False)
+        self._coils_switched(at_s)
+
+    def _coils_switched(self, at_s: float) -> None:
+        self._port.settle()
+        self._energy.feed_coils(at_s, self._coils_wanted)
+        self._energy.enable_source(at_s, True)
+        self._publish()
 
     def _refusal_of(self, token: int) -> Refusal:
         if not self._inputs & plc.GUARD_CLOSED:
@@ -258,6 +303,7 @@ class PlcStub:
         if not self.tripped:
             self._cause = cause
         if self._phase in _ARMED:
+            self._energy.enable_source(at_s, False)
             self._enter(Phase.TRIPPING, at_s + REACTION_S, self._cut)
         elif self._phase is Phase.GRANTING:
             self._enter(Phase.SAFE)
@@ -265,19 +311,22 @@ class PlcStub:
 
     def _enter(self, phase: Phase, until_s: float = 0.0, then: Callable[[float], None] | None = None) -> None:
         """Change the phase; `then` is called with `until_s` at that time, or at once if it is past."""
+        if phase is not Phase.PERMITTED:
+            self._energy.enable_source(self._loop.time(), False)
         if self._timer is not None:
             self._timer.cancel()
         self._phase, self._outputs = phase, _OUTPUTS[phase]
         self._timer = None if then is None else self._loop.call_at(until_s, then, until_s)
 
     def _energise(self, at_s: float) -> None:
-        """The discharge relay has opened: coil supply and matrix feed on."""
+        """The discharge relay has opened: coil supply, matrix feed and sources on."""
         self._port.settle()
         self._enter(Phase.PERMITTED)
         self._permitted_until_s = at_s + PERMIT_MAX_S
-        self._discharge_resistors(at_s, False)
-        self._plant.coil_supply(at_s, True)
-        self._on_energy(True)
+        self._energy.discharge(at_s, False)
+        self._energy.feed_coils(at_s, self._coils_wanted)
+        self._energy.feed_matrix(True)
+        self._energy.enable_source(at_s, True)
         self._publish()
 
     def _cut(self, at_s: float) -> None:
@@ -285,19 +334,15 @@ class PlcStub:
         self._port.settle()
         self.cut_s = at_s
         self._enter(Phase.CUT, at_s + RELAY_S, self._discharge)
-        self._plant.coil_supply(at_s, False)
-        self._on_energy(False)
+        self._energy.feed_coils(at_s, False)
+        self._energy.feed_matrix(False)
         self._publish()
 
     def _discharge(self, at_s: float) -> None:
         self._port.settle()
         self._enter(Phase.SAFE, at_s + DISCHARGED_WITHIN_S, self._expect_discharged)
-        self._discharge_resistors(at_s, True)
+        self._energy.discharge(at_s, True)
         self._publish()
-
-    def _discharge_resistors(self, at_s: float, closed: bool) -> None:
-        self._plant.switch(at_s, Element.DISCHARGE, closed)
-        self._plant.switch(at_s, Element.PE_PROOF, closed)
 
     def _expect_discharged(self, at_s: float) -> None:
         if not self._voltage_free(self._loop.time()):
@@ -305,7 +350,8 @@ class PlcStub:
             self._trip(TripCause.SAFE_STOP_TIMEOUT, at_s)
 
     def _flags(self) -> int:
-        return self._inputs | self._supply | self._outputs | (plc.TRIPPED if self.tripped else 0)
+        relays = self._supply.flags | self._hvil.flags | self._energy.flags
+        return self._inputs | relays | self._outputs | self.tripped * plc.TRIPPED
 
     @property
     def _discharging(self) -> bool:
@@ -335,3 +381,6 @@ class PlcStub:
     def _voltages(self, n: int, t_s: float) -> bytes:
         read_v = self._meter.read(self._sample(t_s), t_s, 0, to_chassis=self._discharging)
         return plc.encode_voltages(plc.Voltages(*read_v, n & ALIVE_MASK))
+
+    def _sense(self, n: int, t_s: float) -> bytes:
+        return plc.encode_sense(plc.Sense(self._thermometer.read(), self.adapter, n & ALIVE_MASK))

@@ -1,4 +1,4 @@
-"""The safety PLC's voltmeter: two channels with errors of their own, and the proof of less than 60 V."""
+"""What the safety PLC measures: voltages by two channels with errors of their own, and the air temperature."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from firmware_stubs.plant import Node
 SAFE_V = 60.0
 GAIN_SD = 0.01
 NOISE_V = 0.3
+AIR_SD_K = 0.3
 
 Reading = tuple[float, float, float | None, float | None]
 """U_PN, U_link, U_P-PE, U_N-PE; the last two None without proof resistors."""
@@ -48,3 +49,16 @@ class Voltmeter:
             for channel in (0, 1)
             for volts in self.read(n, t_s, channel, to_chassis=True)
         )
+
+
+class Thermometer:
+    """The sensor of the hall's air temperature, wrong by the same amount for ever."""
+
+    def __init__(self, air_c: float | None, seed: int) -> None:
+        """`air_c`: what the air has; None for a broken sensor."""
+        self._air_c = air_c
+        self._error_k = AIR_SD_K * float(draw(seed, "plc.air").standard_normal())
+
+    def read(self) -> float | None:
+        """The air temperature in °C; None: broken."""
+        return None if self._air_c is None else self._air_c + self._error_k

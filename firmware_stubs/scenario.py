@@ -90,6 +90,27 @@ def text(length: int) -> Parse:
     return parse
 
 
+def factor(value: Any) -> float:
+    """A bare number that multiplies a good value."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e6 < value < 1e6:
+        raise ValueError("must be a number without unit, like 1.5")
+    return float(value)
+
+
+def flag(value: Any) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
+def index_or_name(value: Any) -> int | str:
+    """A number counted from 1, or a name of the recipe."""
+    if isinstance(value, str) and value.strip():
+        return value
+    return index(value)
+
+
 def index(value: Any) -> int:
     """A number counted from 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:

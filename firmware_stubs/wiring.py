@@ -1,72 +1,97 @@
-"""How the simulated station is wired: which stub sits on which bus, and who feeds whom."""
+"""How the simulated station is wired: which stub sits on which bus or line, and who feeds whom."""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
+from functools import partial
 
-from bmsctl.domain.lease import Lease
 from bmsctl.domain.links import CanFrame, CanLink, SerialLink
 from bmsctl.domain.ports import BmsIdentity
-from bmsctl.domain.recipe import Recipe
-from bmsctl.domain.units import Second
+from bmsctl.domain.recipe import Recipe, StepRecipe
 from bmsctl.protocols import bms_broadcast, digitizer, matrix, plc
 from firmware_stubs.bms import BmsStub, demo_key
+from firmware_stubs.cycler import CyclerStub
 from firmware_stubs.defects import PackCondition
 from firmware_stubs.digitizer import DigitizerStub
+from firmware_stubs.insulation_tester import InsulationTesterStub
+from firmware_stubs.label_printer import LabelPrinterStub
+from firmware_stubs.lv_supply import LvSupplyStub
 from firmware_stubs.matrix import MatrixStub
 from firmware_stubs.monitor import SafetyMonitor
-from firmware_stubs.noise import Noise
+from firmware_stubs.ohmmeter import OhmmeterStub
+from firmware_stubs.people import SimMes, SimOperator
 from firmware_stubs.plant import Plant
 from firmware_stubs.plc import PlcStub
 from firmware_stubs.population import facts_of
+from firmware_stubs.ports import SerialPort
+from firmware_stubs.scanner import ScannerStub
 from firmware_stubs.sim.wire import SimCan, SimSerial
+from firmware_stubs.withstand_tester import WithstandTesterStub
 
-SCAN_S = 0.2
+MODULE_PART_NUMBER = "295M24112R"
 
-
-class SimScanner:
-    """Reads the label of the pack on the station; implements Scanner."""
-
-    def __init__(self, label: str) -> None:
-        self._label = label
-
-    async def scan(self, lease: Lease, within: Second) -> str:
-        await asyncio.sleep(SCAN_S)
-        return self._label
+SERIAL_DEVICES = (
+    "digitizer",
+    "lv_supply",
+    "ohmmeter",
+    "insulation_tester",
+    "withstand_tester",
+    "cycler",
+    "scanner",
+    "label_printer",
+)
 
 
 class Wiring:
-    """One station: the pack's CAN, the station's CAN with PLC and matrix, and the digitizer's line."""
+    """One station: the pack's CAN, the station's CAN with PLC and matrix, and a line to every instrument."""
 
     def __init__(self, recipe: Recipe, condition: PackCondition, seed: int) -> None:
-        self.plant = Plant(facts_of(recipe.pack.id), condition.plant, seed)
+        self.plant = plant = Plant(facts_of(recipe.pack.id), condition.plant, seed)
         self.pack_can, self.station_can = SimCan("bms"), SimCan("plc")
-        self.line = SimSerial("digitizer", byte_s=10 / digitizer.BAUD)
+        self.lines = {device: SimSerial(device) for device in SERIAL_DEVICES}
+        self.lines["digitizer"].byte_s = 10 / digitizer.BAUD
         serial = f"{recipe.pack.id}{seed:09d}"
-        self.scanner = SimScanner(f"{recipe.pack.part_number};{serial}")
         self.bms_port = self.pack_can.ecu("bms")
         self.plc_port = self.station_can.ecu("plc")
         self.matrix_port = self.station_can.ecu("matrix")
-        self.bms = BmsStub(self.bms_port, self.plant, built_to(recipe, serial), condition.bms, seed)
-        self.matrix = MatrixStub(self.matrix_port, self.plant, seed)
-        self.monitor = SafetyMonitor(self.plant, energised_by)
+        self.bms = BmsStub(self.bms_port, plant, built_to(recipe, serial), condition.bms, seed)
+        self.matrix = MatrixStub(self.matrix_port, plant, seed)
+        self.digitizer = DigitizerStub(self._device("digitizer"), plant, seed)
+        self.lv_supply = LvSupplyStub(self._device("lv_supply"), self.bms, seed, on_output=self._rail)
+        self.ohmmeter = OhmmeterStub(self._device("ohmmeter"), plant, seed)
+        self.insulation_tester = InsulationTesterStub(self._device("insulation_tester"), plant, seed)
+        self.withstand_tester = WithstandTesterStub(self._device("withstand_tester"), plant, seed)
+        self.cycler = CyclerStub(self._device("cycler"), plant, seed)
+        self.scanner = ScannerStub(self._device("scanner"), f"{recipe.pack.part_number};{serial}", seed)
+        self.label_printer = LabelPrinterStub(self._device("label_printer"), seed)
+        self.operator = SimOperator(seed)
+        self.mes = SimMes(plant, MODULE_PART_NUMBER, serial, seed)
+        self.monitor = SafetyMonitor(plant, energised_by)
+        self._rail_on = self._kl30 = self._kl15 = False
         self.plc = PlcStub(
             self.plc_port,
-            self.plant,
+            plant,
             seed,
-            on_supply=lambda kl30, kl15: self.bms.set_supply(kl30=kl30, kl15=kl15),
+            on_supply=self._supply,
             on_energy=self._feed,
+            on_coils=self.matrix.coils,
+            on_source=self._enable,
+            air_c=plant.station.air_c,
+            adapter=_step(recipe, "identify").count("adapter"),
         )
-        self.digitizer = DigitizerStub(self.line.device, self.plant, seed)
         self.pack_can.tap = self.station_can.tap = self._tap
         self.can_links: dict[str, CanLink] = {
             "bms": self.pack_can.station,
             "plc": self.station_can.station,
             "matrix": self.station_can.station,
         }
-        self.serial_links: dict[str, SerialLink] = {"digitizer": self.line.station}
-        self._noise = Noise(seed, "line.garbage")
-        self._garbled = 0
+        self.on_talk: Callable[[str], None] | None = None
+        for device, line in self.lines.items():
+            line.tap = partial(self._talk, device)
+        self.serial_links: dict[str, SerialLink] = {device: line.station for device, line in self.lines.items()}
+
+    def _device(self, name: str) -> SerialPort:
+        return self.lines[name].device
 
     def seed_key(self, seed: bytes) -> bytes:
         """The simulated BMS's key algorithm."""
@@ -78,43 +103,43 @@ class Wiring:
             request = plc.decode_request(frame.data)
             self.monitor.asked(request is not None and request.permit)
         self.monitor.command(frame)
+        if frame.can_id != plc.ANSWER_ID:
+            self._talk({plc.REQUEST_ID: "plc", matrix.REQUEST_ID: "matrix"}.get(frame.can_id, "bms"))
+
+    def _talk(self, device: str, data: bytes = b"") -> None:
+        if self.on_talk is not None:
+            self.on_talk(device)
+
+    def _supply(self, kl30: bool, kl15: bool) -> None:
+        """The PLC's relays between the 12 V rail and the pack."""
+        self._kl30, self._kl15 = kl30, kl15
+        self._power_bms()
+
+    def _rail(self, on: bool) -> None:
+        """The 12 V supply's output."""
+        self._rail_on = on
+        self._power_bms()
+
+    def _power_bms(self) -> None:
+        self.bms.set_supply(kl30=self._kl30 and self._rail_on, kl15=self._kl15 and self._rail_on)
 
     def _feed(self, on: bool) -> None:
         self.matrix.feed(on)
         self.monitor.permit(on)
 
-    def mute_can(self, device: str, on: bool) -> None:
-        {"bms": self.bms_port, "plc": self.plc_port, "matrix": self.matrix_port}[device].mute(on)
+    def _enable(self, t_s: float, on: bool) -> None:
+        """The PLC's enable line of every source."""
+        self.cycler.enable(t_s, on)
+        self.insulation_tester.enabled = self.withstand_tester.enabled = on
 
-    def bus_off(self, device: str, on: bool) -> None:
-        bus = self.pack_can if device == "bms" else self.station_can
-        bus.station.bus_off = on
 
-    def mute_serial(self, device: str, on: bool) -> None:
-        self.line.device.muted = on
-
-    def unplug_serial(self, device: str, on: bool) -> None:
-        self.line.station.down = on
-
-    def garble_serial(self, device: str, on: bool) -> None:
-        self.line.device.tamper = self._garble if on else None
-
-    def _garble(self, data: bytes) -> list[tuple[float, bytes]]:
-        """Flip bits in one byte of about every eighth; which, depends on how many bytes came before."""
-        draws = self._noise.normal(self._garbled, len(data))
-        self._garbled += len(data)
-        return [(0.0, bytes(byte ^ (0x55 if draw > 1.15 else 0) for byte, draw in zip(data, draws, strict=True)))]
-
-    def press_estop(self) -> None:
-        self.plc.press_estop()
-
-    def open_guard(self) -> None:
-        self.plc.open_guard()
+def _step(recipe: Recipe, run: str) -> StepRecipe:
+    return next(step for step in recipe.steps("eol") if step.run == run)
 
 
 def built_to(recipe: Recipe, serial: str) -> BmsIdentity:
     """A BMS as the recipe's bill of materials demands it."""
-    text = next(step for step in recipe.steps("eol") if step.run == "bms_identity").text
+    text = _step(recipe, "bms_identity").text
     return BmsIdentity(
         part_number=text("part_number"),
         ecu_serial=f"LBC{serial[-9:]}",

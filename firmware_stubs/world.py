@@ -19,7 +19,10 @@ from bmsctl.domain.links import CanLink, SerialLink, WallTime
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.steps import STEP_NAMES
 from bmsctl.domain.verdict import Verdict
+from bmsctl.domain.world import DefectCase
+from firmware_stubs.defect_cases import cases
 from firmware_stubs.defects import DEFECTS, condition_of
+from firmware_stubs.disturbances import Disturbances
 from firmware_stubs.faults import FAULT_NAMES, TARGETS, FaultInjector
 from firmware_stubs.scenario import Scenario, read_scenario
 from firmware_stubs.sim.loop import new_loop
@@ -64,6 +67,9 @@ class SimWatch:
     def step_finished(self, step: str, verdict: Verdict, reason: str) -> None:
         """Of no interest to the world."""
 
+    def notice(self, text: str) -> None:
+        """Of no interest to the world."""
+
     def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
         """Of no interest to the world."""
 
@@ -74,8 +80,11 @@ class SimSite:
     def __init__(self, wiring: Wiring, seed: int, scenario: Scenario) -> None:
         self.clock = SimClock()
         self.wiring = wiring
-        self.scanner = wiring.scanner
-        self.watch = SimWatch(FaultInjector(scenario.faults, wiring))
+        self.operator = wiring.operator
+        self.genealogy = wiring.mes
+        injector = FaultInjector(scenario.faults, Disturbances(wiring, seed))
+        wiring.on_talk = injector.talked_to
+        self.watch = SimWatch(injector)
         self._seed = seed
         self._on_interrupt: Callable[[str], None] | None = None
         self._interrupted_by: str | None = None
@@ -120,12 +129,17 @@ class SimWorld:
         if scenario is not None:
             parameters = {kind: row.parameters for kind, row in DEFECTS.items()}
             self._scenario = read_scenario(scenario, scenario_file, parameters, FAULT_NAMES, TARGETS, STEP_NAMES["eol"])
-        self._condition = condition_of(self._scenario.defects, recipe.pack.series)
+        self._condition = condition_of(self._scenario.defects, recipe)
         self._findings: list[str] = []
         self.interrupted = False
         self._early: str | None = None
         self.loop = new_loop()
         self.site: SimSite | None = None
+
+    @staticmethod
+    def defect_cases(recipe: Recipe) -> list[DefectCase]:
+        """The defect table for packs of a recipe."""
+        return cases(recipe)
 
     def run(self, main: Callable[[Any], Awaitable[T]]) -> T:
         with self._signals():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.links import CanFrame, CanLink, LinkState
 from bmsctl.errors import DeviceTimeout, LinkDown, ReplyInvalid
-from bmsctl.protocols.bms_broadcast import CURRENT_ID, PERIOD_S, unseal
+from bmsctl.protocols.bms_broadcast import CURRENT_ID, PERIOD_S, unseal, unseal_burst
 
 DEVICE = "bms"
 SILENT_S = 0.3
@@ -42,36 +43,29 @@ class _Channel:
         self.stuck = 0
         self.errors = 0
 
-    def examine(self, frame: CanFrame) -> None:
-        """Check a frame received since the last one examined."""
+    def examine(self, frame: CanFrame, sealed: tuple[int, int] | None) -> None:
+        """Judge a frame received since the last one examined, by its counter and payload; None: it failed its check.
+
+        Only the newest frame is kept, so the counter's steps are judged by the time between two looks; one more
+        or less is jitter, and after a whole turn of the counter nothing can be told.
+        """
         self.examined = frame
-        sealed = unseal(frame.can_id, frame.data)
         if sealed is None:
             self.bad += 1
             self.errors += 1
             return
         self.bad = 0
-        moved, right = self._progress(sealed.alive, frame.t_s)
-        self.errors += not right
-        if moved:
-            self.stuck = 0
-            self.good = Good(frame.t_s, *sealed)
-        else:
-            self.stuck += 1
-
-    def _progress(self, alive: int, t_s: float) -> tuple[bool, bool]:
-        """Whether the counter moved since the last good frame, and by the right number of steps.
-
-        Only the newest frame is kept, so steps are counted from the time between two looks; one more or
-        less is jitter, and after a whole turn of the counter nothing can be told.
-        """
-        if self.good is None:
-            return True, True
-        due = round((t_s - self.good.t_s) / self.period_s)
-        if due >= 15:
-            return True, True
-        steps = alive - self.good.alive & 0xF
-        return steps != 0, steps != 0 and abs(steps - due) <= 1
+        alive, payload = sealed
+        last = self.good
+        if last is not None and (due := round((frame.t_s - last.t_s) / self.period_s)) < 15:
+            steps = alive - last.alive & 0xF
+            if steps == 0:
+                self.stuck += 1
+                self.errors += 1
+                return
+            self.errors += abs(steps - due) > 1
+        self.stuck = 0
+        self.good = Good(frame.t_s, alive, payload)
 
 
 class BmsReceiver:
@@ -92,8 +86,22 @@ class BmsReceiver:
         channel = self._channels[can_id]
         frame = self._can.newest(can_id)
         if frame is not None and frame is not channel.examined:
-            channel.examine(frame)
+            channel.examine(frame, unseal(can_id, frame.data))
         return channel.good
+
+    def look_at_burst(self, can_ids: Sequence[int]) -> list[Good | None]:
+        """As `look`, for frames of 8 bytes that are sent together."""
+        newest, channels = self._can.newest, self._channels
+        fresh = [
+            frame
+            for can_id in can_ids
+            if (frame := newest(can_id)) is not None and frame is not channels[can_id].examined
+        ]
+        if fresh:
+            sealed = unseal_burst([frame.can_id for frame in fresh], [frame.data for frame in fresh])
+            for frame, held in zip(fresh, sealed, strict=True):
+                channels[frame.can_id].examine(frame, held)
+        return [channels[can_id].good for can_id in can_ids]
 
     def heard_s(self, can_id: int) -> float | None:
         """When the newest frame came, good or bad; None before the first."""
@@ -113,6 +121,9 @@ class BmsReceiver:
         patience_s = max(SILENT_S, 3.0 * channel.period_s)
         started_s = loop.time()
         lease.quiet_for(patience_s)
+        self.require_link()
+        if after_s >= started_s and channel.examined is not None:
+            await asyncio.sleep(_until_next_s(channel.examined.t_s, channel.period_s, started_s))
         while True:
             good = self.look(can_id)
             if good is not None and good.t_s > after_s:
@@ -182,3 +193,9 @@ class BmsReceiver:
             await asyncio.sleep(fastest.period_s)
         lease.touch()
         return self.errors - before
+
+
+def _until_next_s(heard_s: float, period_s: float, now_s: float) -> float:
+    """How long until the next frame of a series is here, of which one was heard at `heard_s`."""
+    since_s = now_s - heard_s
+    return (since_s // period_s + 1.0) * period_s - since_s + SLACK_S

@@ -8,6 +8,8 @@ payloads are four fields of 13 bits. The message set is `recipes/ampr_small.dbc`
 from __future__ import annotations
 
 import enum
+import functools
+import struct
 from collections.abc import Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import NamedTuple
@@ -66,7 +68,21 @@ ALL_SNA_UNSIGNED = (1 << 52) - 1
 """Payload of four unsigned fields without a value."""
 
 _FIELD = 0x1FFF
+_DRIVER_ON = {relay: 1 << 6 + 2 * index for index, relay in enumerate(Relay)}
 _CRC_START = {can_id: crc8(can_id.to_bytes(2, "little")) ^ 0xFF for can_id in LENGTH}
+_BODY_BYTES = 7
+"""After the CRC, in a frame of 8 bytes."""
+
+
+def _left(remainder: int, bytes_later: int) -> int:
+    """What a remainder has become after so many zero bytes."""
+    for _ in range(bytes_later):
+        remainder = CRC8_TABLE[remainder]
+    return remainder
+
+
+_LEFT_BY_BYTE = tuple(bytes(_left(byte, _BODY_BYTES - at) for byte in range(256)) for at in range(_BODY_BYTES))
+"""What a byte alone leaves of the CRC, by where it is."""
 _SHIFTS = np.array([0, 13, 26, 39], np.uint64)
 _I64 = NDArray[np.int64]
 
@@ -153,11 +169,46 @@ def unseal(can_id: int, data: bytes) -> Sealed | None:
     return Sealed(body & 0xF, body >> 4)
 
 
+def seal_burst(can_ids: Sequence[int], alive: int, payloads: Sequence[int]) -> list[bytes]:
+    """As `seal` for frames of 8 bytes that are sent together."""
+    counter = (alive & 0xF) << 8
+    data = bytearray(struct.pack(f"<{len(payloads)}Q", *[payload << 12 | counter for payload in payloads]))
+    data[0::8] = _burst_crcs(tuple(can_ids), data)
+    sealed = bytes(data)
+    return [sealed[at : at + 8] for at in range(0, len(sealed), 8)]
+
+
+def unseal_burst(can_ids: Sequence[int], frames: Sequence[bytes]) -> list[tuple[int, int] | None]:
+    """As `unseal` for frames of 8 bytes that were sent together."""
+    data = b"".join(frames)
+    if set(map(len, frames)) != {8} or data[0::8] != _burst_crcs(tuple(can_ids), data):
+        return [unseal(can_id, one) for can_id, one in zip(can_ids, frames, strict=True)]
+    words = struct.unpack(f"<{len(frames)}Q", data)
+    return [(word >> 8 & 0xF, word >> 12) for word in words]
+
+
+def _burst_crcs(can_ids: tuple[int, ...], data: bytes | bytearray) -> bytes:
+    """CRCs of frames of 8 bytes, one after the other in `data`.
+
+    The remainder is linear: that of a frame is the sum of what its identifier and each byte alone leave.
+    """
+    crcs = _left_by_ids(can_ids)
+    for at, left in enumerate(_LEFT_BY_BYTE, start=1):
+        crcs ^= int.from_bytes(data[at::8].translate(left), "little")
+    return crcs.to_bytes(len(can_ids), "little")
+
+
+@functools.lru_cache
+def _left_by_ids(can_ids: tuple[int, ...]) -> int:
+    """What identifiers alone leave of the CRCs, the first in the lowest byte."""
+    return int.from_bytes(bytes(_left(_CRC_START[can_id], _BODY_BYTES) ^ 0xFF for can_id in can_ids), "little")
+
+
 def encode_status(state: OperatingState, hvil: Hvil, closed: Set[Relay], alive: int) -> bytes:
     """Status with healthy coil drivers, those of `closed` on."""
-    payload = state | hvil << 4 | DBC_REVISION << 12
-    for index, relay in enumerate(Relay):
-        payload |= (relay in closed) << 6 + 2 * index
+    payload = state.value | hvil.value << 4 | DBC_REVISION << 12
+    for relay in closed:
+        payload |= _DRIVER_ON[relay]
     return seal(STATUS_ID, alive, payload)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bmsctl.domain.ports import Relay
@@ -46,7 +47,9 @@ class Did(enum.IntEnum):
     BYPASS_PRECHARGE = 0x91ED
     DRIVER_PRECHARGE = 0x91EE
     INSULATION_BYPASS = 0x9201
+    DIVIDER_BYPASS = 0x9202
     BUSBAR_FIRST = 0x9221
+    CHARGE = 0x924F
     CURRENT = 0x925D
     OPERATING_STATE = 0x9270
     SLEEP_DELAY = 0x9281
@@ -85,6 +88,30 @@ def cell_did(cell: int) -> int:
 def is_bitmap(did: int) -> bool:
     """Whether the identifier lists its successors instead of carrying a value."""
     return did >> 12 == 9 and did % _PER_PAGE == 0
+
+
+def decode_flag(data: bytes) -> bool:
+    """The value of a flag.
+
+    Raises:
+        ValueError: not a single byte of 00 or 01.
+    """
+    if data not in (b"\x00", b"\x01"):
+        raise ValueError(f"{data.hex() or 'nothing'} where 00 or 01 is due")
+    return data == b"\x01"
+
+
+def bitmap_of(cells: Iterable[int]) -> int:
+    """Cells, from 1, as the bitmap of the balancing identifier and the open-wire routine: cell 1 the lowest bit."""
+    bitmap = 0
+    for cell in cells:
+        bitmap |= 1 << cell - 1
+    return bitmap
+
+
+def cells_in(bitmap: int) -> list[int]:
+    """Cells of a bitmap, ascending from 1."""
+    return [cell for cell in range(1, bitmap.bit_length() + 1) if bitmap >> cell - 1 & 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +202,8 @@ PACK_VOLTAGE = Scaled(2, 0.1)
 CELL_VOLTAGE = Scaled(2, 1 / 1024)
 TEMPERATURE = Scaled(2, 0.0625, -40.0)
 INSULATION = Scaled(2, 200.0)
+CHARGE = Scaled(4, 0.001, -2_000_000.0)
+"""Net charge counted since the first supply, in Ah; into the pack counts positive."""
 CURRENT = Scaled(2, 0.03125, -1020.0)
 BUSBAR_VOLTAGE = Scaled(2, 1 / 32768, -1.0)
 SLEEP_DELAY = Scaled(2, 0.1)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import binascii
 import enum
 import struct
+from collections.abc import Set
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bmsctl.domain.ports import F64
+from bmsctl.domain.ports import F64, Resistor
 from bmsctl.protocols import cobs
 
 BAUD = 3_000_000
@@ -25,12 +26,16 @@ COUNTS_MIN, COUNTS_MAX = -32768, 32767
 BLOCK_SAMPLES = 100
 MEAN_SAMPLES_MAX = 10_000
 PAYLOAD_MAX = 1024
+OFF_SEQUENCE = 0
+"""Of a stop that also takes every resistor out, and of what the front end says unasked."""
 
 _ANSWER = 0x80
+_RESTARTED = 0xFE
 _ERROR = 0xFF
 _BLOCK = 0x40
 _FRAME_MAX = PAYLOAD_MAX + 16
-_ON_WIRE = 0x8080
+_ON_WIRE = np.uint16(0x8080)
+_INT16, _UINT16 = np.dtype("<i2"), np.dtype("<u2")
 
 _MEAN_COMMAND = struct.Struct("<H")
 _MEAN_ANSWER = struct.Struct("<HB3i3I")
@@ -46,9 +51,16 @@ class Command(enum.IntEnum):
     MEAN = 0x02
     START = 0x03
     STOP = 0x04
+    INSERT = 0x10
 
 
 _COMMANDS = frozenset(Command)
+_BODY_BYTES = {Command.MEAN: _MEAN_COMMAND.size, Command.INSERT: 1}
+_RESISTORS = (None, *Resistor)
+_CONTACTS = {resistor: 1 << bit for bit, resistor in enumerate(Resistor)}
+_INSERTED = tuple(
+    frozenset(resistor for resistor, bit in _CONTACTS.items() if bits & bit) for bits in range(1 << len(_CONTACTS))
+)
 
 
 class ErrorCode(enum.IntEnum):
@@ -57,14 +69,16 @@ class ErrorCode(enum.IntEnum):
     UNKNOWN_COMMAND = 1
     WRONG_LENGTH = 2
     OUT_OF_RANGE = 3
+    BUSY = 4
 
 
 class Order(NamedTuple):
-    """A command with its sequence number; `n` only for MEAN."""
+    """A command with its sequence number; `n` only for MEAN, `resistor` only for INSERT."""
 
     command: Command
     sequence: int
     n: int = 0
+    resistor: Resistor | None = None
 
 
 class Identity(NamedTuple):
@@ -98,6 +112,19 @@ class Stopped(NamedTuple):
     samples: int
 
 
+class Inserted(NamedTuple):
+    """Answer to insert: the resistors that are in, by the auxiliary contacts of their relays."""
+
+    sequence: int
+    resistors: Set[Resistor]
+
+
+class Restarted(NamedTuple):
+    """Said unasked after power-up: no recording, no resistor."""
+
+    sequence: int
+
+
 class Failed(NamedTuple):
     """Answer to a command that was not carried out."""
 
@@ -120,7 +147,7 @@ class Block(NamedTuple):
         return len(self.raw) // _SAMPLE_BYTES
 
 
-Message = Identity | Mean | Started | Stopped | Failed | Block
+Message = Identity | Mean | Started | Stopped | Inserted | Restarted | Failed | Block
 
 
 class Deframer:
@@ -159,8 +186,12 @@ def frame(payload: bytes) -> bytes:
 
 def encode_command(order: Order) -> bytes:
     """Payload of a command."""
-    body = _MEAN_COMMAND.pack(order.n) if order.command is Command.MEAN else b""
-    return bytes((order.command, order.sequence)) + body
+    head = bytes((order.command, order.sequence))
+    if order.command is Command.MEAN:
+        return head + _MEAN_COMMAND.pack(order.n)
+    if order.command is Command.INSERT:
+        return head + bytes((_RESISTORS.index(order.resistor),))
+    return head
 
 
 def decode_command(payload: bytes) -> Order | Failed | None:
@@ -171,12 +202,18 @@ def decode_command(payload: bytes) -> Order | Failed | None:
     if kind not in _COMMANDS:
         return Failed(sequence, kind, ErrorCode.UNKNOWN_COMMAND)
     command = Command(kind)
-    if len(body) != (_MEAN_COMMAND.size if command is Command.MEAN else 0):
+    if len(body) != _BODY_BYTES.get(command, 0):
         return Failed(sequence, kind, ErrorCode.WRONG_LENGTH)
-    n = _MEAN_COMMAND.unpack(body)[0] if body else 0
-    if command is Command.MEAN and not 1 <= n <= MEAN_SAMPLES_MAX:
-        return Failed(sequence, kind, ErrorCode.OUT_OF_RANGE)
-    return Order(command, sequence, n)
+    if command is Command.MEAN:
+        (n,) = _MEAN_COMMAND.unpack(body)
+        if 1 <= n <= MEAN_SAMPLES_MAX:
+            return Order(command, sequence, n)
+    elif command is Command.INSERT:
+        if body[0] < len(_RESISTORS):
+            return Order(command, sequence, resistor=_RESISTORS[body[0]])
+    else:
+        return Order(command, sequence)
+    return Failed(sequence, kind, ErrorCode.OUT_OF_RANGE)
 
 
 def encode_message(message: Message) -> bytes:
@@ -193,6 +230,11 @@ def encode_message(message: Message) -> bytes:
         return _answer(Command.START, message.sequence, b"")
     if isinstance(message, Stopped):
         return _answer(Command.STOP, message.sequence, _STOP_ANSWER.pack(message.samples))
+    if isinstance(message, Inserted):
+        contacts = sum(_CONTACTS[resistor] for resistor in message.resistors)
+        return _answer(Command.INSERT, message.sequence, bytes((contacts,)))
+    if isinstance(message, Restarted):
+        return bytes((_RESTARTED, message.sequence))
     return bytes((_ERROR, message.sequence, message.command, message.error))
 
 
@@ -200,10 +242,10 @@ def decode_message(payload: bytes) -> Message | None:
     """What the front end says; None if it is no message of this protocol."""
     if len(payload) < 2:
         return None
+    if payload[0] == _BLOCK:
+        return _decode_block(payload)
     kind, sequence, body = payload[0], payload[1], payload[2:]
     try:
-        if kind == _BLOCK:
-            return _decode_block(payload)
         if kind == Command.IDENTIFY | _ANSWER:
             serial, firmware = body.decode("ascii").split(";")
             return Identity(sequence, serial, firmware)
@@ -215,22 +257,27 @@ def decode_message(payload: bytes) -> Message | None:
             return Started(sequence) if not body else None
         if kind == Command.STOP | _ANSWER:
             return Stopped(sequence, *_STOP_ANSWER.unpack(body))
+        if kind == Command.INSERT | _ANSWER:
+            (contacts,) = body
+            return Inserted(sequence, _INSERTED[contacts])
+        if kind == _RESTARTED:
+            return Restarted(sequence) if not body else None
         if kind == _ERROR and len(body) == 2:
             return Failed(sequence, body[0], ErrorCode(body[1]))
-    except (struct.error, ValueError):
+    except (struct.error, ValueError, IndexError):
         return None
     return None
 
 
 def raw_samples(counts: NDArray[np.int16]) -> bytes:
     """Samples, (n, 3) counts, as they go over the line."""
-    return (counts.astype("<i2", copy=False).view("<u2") ^ np.uint16(_ON_WIRE)).tobytes()
+    return (counts.astype(_INT16, copy=False).view(_UINT16) ^ _ON_WIRE).tobytes()
 
 
 def samples_v(raw: bytes) -> F64:
     """Samples as they came over the line, (n, 3) volts."""
-    counts = (np.frombuffer(raw, "<u2") ^ np.uint16(_ON_WIRE)).view("<i2")
-    return counts.reshape(-1, CHANNELS) * LSB_V
+    counts = (np.frombuffer(raw, _UINT16) ^ _ON_WIRE).view(_INT16)
+    return np.multiply(counts.reshape(-1, CHANNELS), LSB_V, dtype=np.float64)
 
 
 def _answer(command: Command, sequence: int, body: bytes) -> bytes:
@@ -238,6 +285,8 @@ def _answer(command: Command, sequence: int, body: bytes) -> bytes:
 
 
 def _decode_block(payload: bytes) -> Block | None:
+    if len(payload) < _BLOCK_HEAD.size:
+        return None
     _, sequence, first, over_range, count = _BLOCK_HEAD.unpack_from(payload)
     raw = payload[_BLOCK_HEAD.size :]
     if not 1 <= count <= BLOCK_SAMPLES or len(raw) != count * _SAMPLE_BYTES:

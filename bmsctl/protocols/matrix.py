@@ -7,8 +7,8 @@
 | Feedback | 0x130 | matrix, 50 ms | 0 routes closed, by their auxiliary contacts; 1 refusal (bits 0-3), |
 | | | | relay fault (bit 4), moving (bit 5); 2 alive of the last Request (bits 0-3); 3-5 zero; 6 alive |
 
-routes: digitizer, load, link capacitor, insulation tester, withstand tester, cycler (bits 0-5). Relay fault: a contact
-is not where its coil should have put it.
+routes: digitizer, load, link capacitor, insulation tester, withstand tester, cycler, tester to plus, tester to minus
+(bits 0-7). Relay fault: a contact is not where its coil should have put it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ _BITS = {
     Route.INSULATION_TESTER: 0x08,
     Route.WITHSTAND_TESTER: 0x10,
     Route.CYCLER: 0x20,
+    Route.TESTER_PLUS: 0x40,
+    Route.TESTER_MINUS: 0x80,
 }
-_ALL = 0x3F
-_ROUTES = tuple(frozenset(route for route, bit in _BITS.items() if bits & bit) for bits in range(_ALL + 1))
+_ROUTES = tuple(frozenset(route for route, bit in _BITS.items() if bits & bit) for bits in range(256))
 _FAULT, _MOVING = 0x10, 0x20
 
 _REQUEST = Seal(REQUEST_ID)
@@ -53,6 +54,7 @@ class Refusal(enum.IntEnum):
     NO_FEED = 2
     HOT = 3
     REPEATED = 4
+    COILS_FED = 5
 
 
 class Request(NamedTuple):
@@ -78,8 +80,8 @@ def encode_request(request: Request) -> bytes:
 
 
 def decode_request(data: bytes) -> Request | None:
-    """None for a damaged frame, or one with a route that does not exist."""
-    if not _REQUEST.holds(data) or data[0] > _ALL:
+    """None for a damaged frame."""
+    if not _REQUEST.holds(data):
         return None
     return Request(_ROUTES[data[0]], data[6] & ALIVE_MASK)
 
@@ -97,11 +99,11 @@ def encode_feedback(feedback: Feedback, can_id: int = FEEDBACK_ID) -> bytes:
 
 
 def decode_feedback(data: bytes, can_id: int = FEEDBACK_ID) -> Feedback | None:
-    """None for a damaged frame, or one with a route or refusal that does not exist."""
+    """None for a damaged frame, or one with a refusal that does not exist."""
     if not _FEEDBACK[can_id].holds(data):
         return None
     routes, state, echo, alive = _STATE.unpack_from(data)
-    if routes > _ALL or state & 0xF >= len(Refusal):
+    if state & 0xF >= len(Refusal):
         return None
     return Feedback(
         _ROUTES[routes],

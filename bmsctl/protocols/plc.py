@@ -2,19 +2,26 @@
 
 | frame | id | sent | bytes |
 |---|---|---|---|
-| Challenge | 0x100 | PLC, 50 ms | 0 sequence; 1-4 nonce; 5 flags as in Status; 6 zero |
+| Challenge | 0x100 | PLC, 50 ms | 0 sequence; 1-4 nonce; 5-6 flags as in Status |
 | Answer | 0x101 | station, to each challenge | 0 its sequence; 1-4 response; 5-6 zero |
-| Request | 0x102 | station, on change | 0 permit, KL30, KL15 (bits 0-2); 1-2 run token; 3-5 zero; 6 alive |
+| Request | 0x102 | station, on change | 0 permit, KL30, KL15, coils, HVIL bridge (bits 0-4); |
+| | | | 1-2 run token; 3-5 zero; 6 alive |
 | StatusChanged | 0x108 | PLC, on change and after each Request | as Status |
-| Status | 0x110 | PLC, 20 ms | 0 flags; 1 voltage free (bit 0), trip cause (bits 4-7); |
-| | | | 2 refusal (bits 0-3), alive of the last Request (bits 4-7); 3-5 zero; 6 alive |
+| Status | 0x110 | PLC, 20 ms | 0-1 flags; 2 voltage free (bit 0), trip cause (bits 4-7); |
+| | | | 3 refusal (bits 0-3), alive of the last Request (bits 4-7); 4-5 zero; 6 alive |
 | Voltages | 0x111 | PLC, 20 ms | U_PN, U_link, U_P-PE, U_N-PE, signed, 13 bits each from bit 0, 0.1 V; |
 | | | | alive in bits 52-55 |
+| Sense | 0x112 | PLC, 500 ms | 0-1 air temperature, signed, 0.1 °C; 2 adapter code; 3-5 zero; 6 alive |
 
-flags: guard closed, e-stop released, permissive, tripped, KL30, KL15, coil supply, discharging (bits 0-7). They are
-repeated in the challenge, so that a lost StatusChanged is noticed one challenge later. The counter of Challenge is its
-8-bit sequence, every other counter has 4 bits. The voltage sentinel 0x1000 means: not measured, or out of range.
-The poles are measured against chassis only while the PLC's proof resistors are on, that is, while nothing is permitted.
+flags: guard closed, e-stop released, permissive, tripped, KL30, KL15, coil supply, discharging, HVIL bridged (bits
+0-8). They are repeated in the challenge, so that a lost StatusChanged is noticed one challenge later. The counter of
+Challenge is its 8-bit sequence, every other counter has 4 bits. The sentinels, 0x1000 for a voltage and 0x8000 for the
+temperature, mean: not measured, or out of range. The poles are measured against chassis only while the PLC's proof
+resistors are on, that is, while nothing is permitted.
+
+coils asks for the supply of the pack's contactor coils and means something only together with permit. HVIL bridge asks
+for the station's part of the pack's interlock loop to be closed, as it is when the PLC starts. The adapter between pack
+and station codes its kind by a resistor: code 0 is an open coding, that is, no adapter; 255 a shorted one.
 
 The response to a challenge is CRC-32 (ISO-HDLC) over nonce (4 bytes) and run token (2 bytes), little endian: it shows
 that the sequencer read this very challenge and runs under this very token. It is no secret.
@@ -36,27 +43,34 @@ REQUEST_ID = 0x102
 STATUS_CHANGED_ID = 0x108
 STATUS_ID = 0x110
 VOLTAGES_ID = 0x111
+SENSE_ID = 0x112
 
 CHALLENGE_PERIOD_S = 0.05
 STATUS_PERIOD_S = 0.02
 VOLTAGES_PERIOD_S = 0.02
+SENSE_PERIOD_S = 0.5
 
 GUARD_CLOSED, ESTOP_RELEASED, PERMISSIVE, TRIPPED = 0x01, 0x02, 0x04, 0x08
 KL30, KL15, COIL_SUPPLY, DISCHARGING = 0x10, 0x20, 0x40, 0x80
+HVIL_BRIDGED = 0x100
 
 VOLTAGE_LSB_V = 0.1
 VOLTAGE_SENTINEL = 0x1000
+AIR_LSB_K = 0.1
+AIR_SENTINEL = -0x8000
+ADAPTER_NONE, ADAPTER_SHORTED = 0, 255
 
 _CAUSES = (TripCause.NONE, TripCause.WATCHDOG, TripCause.ESTOP, TripCause.GUARD, TripCause.SAFE_STOP_TIMEOUT)
 
 _CHALLENGE, _ANSWER, _REQUEST = Seal(CHALLENGE_ID), Seal(ANSWER_ID), Seal(REQUEST_ID)
 _STATUS = {STATUS_ID: Seal(STATUS_ID), STATUS_CHANGED_ID: Seal(STATUS_CHANGED_ID)}
-_VOLTAGES = Seal(VOLTAGES_ID)
+_VOLTAGES, _SENSE = Seal(VOLTAGES_ID), Seal(SENSE_ID)
 
-_QUESTION = struct.Struct("<BIBx")
+_QUESTION = struct.Struct("<BIH")
 _REPLY = struct.Struct("<BIxx")
 _WISH = struct.Struct("<BHxxxB")
-_STATE = struct.Struct("<BBBxxxB")
+_STATE = struct.Struct("<HBBxxB")
+_STATION = struct.Struct("<hBxxxB")
 _PROOF = struct.Struct("<IH")
 
 
@@ -70,6 +84,7 @@ class Refusal(enum.IntEnum):
     TOKEN_USED = 4
     NO_ANSWER = 5
     STOPPING = 6
+    POLES_LIVE = 7
 
 
 class Question(NamedTuple):
@@ -93,6 +108,8 @@ class Request(NamedTuple):
     permit: bool
     kl30: bool
     kl15: bool
+    coils: bool
+    hvil: bool
     token: int
     alive: int
 
@@ -115,6 +132,14 @@ class Voltages(NamedTuple):
     u_link: float | None
     u_p_pe: float | None
     u_n_pe: float | None
+    alive: int
+
+
+class Sense(NamedTuple):
+    """Contents of Sense: air temperature in °C, None for the sentinel, and the adapter code."""
+
+    air_c: float | None
+    adapter: int
     alive: int
 
 
@@ -142,7 +167,7 @@ def decode_answer(data: bytes) -> Reply | None:
 
 
 def encode_request(request: Request) -> bytes:
-    wishes = request.permit | request.kl30 << 1 | request.kl15 << 2
+    wishes = request.permit | request.kl30 << 1 | request.kl15 << 2 | request.coils << 3 | request.hvil << 4
     return _REQUEST.close(_WISH.pack(wishes, request.token, request.alive))
 
 
@@ -151,7 +176,8 @@ def decode_request(data: bytes) -> Request | None:
     if not _REQUEST.holds(data):
         return None
     wishes, token, alive = _WISH.unpack_from(data)
-    return Request(bool(wishes & 1), bool(wishes & 2), bool(wishes & 4), token, alive & ALIVE_MASK)
+    permit, kl30, kl15, coils, hvil = (bool(wishes >> bit & 1) for bit in range(5))
+    return Request(permit, kl30, kl15, coils, hvil, token, alive & ALIVE_MASK)
 
 
 def encode_status(status: Status, can_id: int = STATUS_ID) -> bytes:
@@ -185,6 +211,20 @@ def decode_voltages(data: bytes) -> Voltages | None:
     raw = int.from_bytes(data[:7], "little")
     volts = [_voltage(raw >> 13 * index & 0x1FFF) for index in range(4)]
     return Voltages(volts[0], volts[1], volts[2], volts[3], raw >> 52)
+
+
+def encode_sense(sense: Sense) -> bytes:
+    counts = AIR_SENTINEL if sense.air_c is None else round(sense.air_c / AIR_LSB_K)
+    counts = counts if abs(counts) < -AIR_SENTINEL else AIR_SENTINEL
+    return _SENSE.close(_STATION.pack(counts, sense.adapter, sense.alive))
+
+
+def decode_sense(data: bytes) -> Sense | None:
+    """None for a damaged frame."""
+    if not _SENSE.holds(data):
+        return None
+    counts, adapter, alive = _STATION.unpack_from(data)
+    return Sense(None if counts == AIR_SENTINEL else counts / 10.0, adapter, alive & ALIVE_MASK)
 
 
 def _raw_voltage(volts: float | None) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from bmsctl.domain.ports import Dtc
 
@@ -82,6 +83,25 @@ class DtcReport(enum.IntEnum):
     BY_STATUS_MASK = 0x02
     EXTENDED_DATA = 0x06
     SUPPORTED = 0x0A
+
+
+class DtcSetting(enum.IntEnum):
+    """Sub-functions of ControlDTCSetting."""
+
+    ON = 0x01
+    OFF = 0x02
+
+
+class CommunicationControl(enum.IntEnum):
+    """Sub-functions of CommunicationControl: what the server may do."""
+
+    RECEIVE_AND_SEND = 0x00
+    RECEIVE_ONLY = 0x01
+    NEITHER = 0x03
+
+
+NORMAL_MESSAGES = 0x01
+"""CommunicationControl concerns the periodic messages, not those of network management."""
 
 
 class DtcStatus(enum.IntFlag):
@@ -167,3 +187,21 @@ def decode_dtcs(records: bytes) -> list[Dtc]:
     if len(records) % 4:
         raise ValueError(f"{len(records)} bytes are no whole number of trouble codes")
     return [Dtc(int.from_bytes(records[at : at + 3]), records[at + 3]) for at in range(0, len(records), 4)]
+
+
+class DtcReply(NamedTuple):
+    """A list of trouble codes, and which status bits the server supports: the others are always 0."""
+
+    availability: int
+    dtcs: list[Dtc]
+
+
+def decode_dtc_reply(data: bytes) -> DtcReply:
+    """What ReadDTCInformation 02 and 0A answer after the bytes they repeat.
+
+    Raises:
+        ValueError: there is no availability mask, or a part of a record.
+    """
+    if not data:
+        raise ValueError("no availability mask")
+    return DtcReply(data[0], decode_dtcs(data[1:]))

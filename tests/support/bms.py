@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from bmsctl.domain.lease import LeaseBook
+from bmsctl.domain.links import CanFrame
 from bmsctl.domain.ports import F64, BmsIdentity, Relay
 from bmsctl.drivers.bms import CanBms
 from bmsctl.protocols import bms_broadcast as codec
+from bmsctl.protocols import uds
+from bmsctl.protocols.bms_broadcast import Hvil, InsulationState, OperatingState, Taps
+from bmsctl.protocols.isotp import IsoTp
 from firmware_stubs.bms import BmsCondition, BmsStub, demo_key
-from firmware_stubs.plant import Node
+from firmware_stubs.plant import Element, Node
+from firmware_stubs.ports import Cyclic
+from firmware_stubs.sim.loop import new_loop
 from firmware_stubs.sim.wire import SimCan
+
+Encode = Callable[[int, float], bytes]
+Exchange = tuple[str, list[str]]
+"""A request and its answers, in hexadecimal."""
+
+EXCHANGES = Path(__file__).parents[1] / "golden" / "bms" / "exchanges.txt"
 
 IDENTITY = BmsIdentity(
     part_number="295B00001R",
@@ -28,7 +42,10 @@ IDENTITY = BmsIdentity(
 
 @dataclass
 class FakePlant:
-    """Node potentials, cells and the rest as a test wants them; records relay commands."""
+    """Node potentials, cells and the rest as a test wants them; records what the BMS commands.
+
+    `loop_open_s`: stretches, by loop time, in which the interlock loop is open.
+    """
 
     cell_v: F64 = field(default_factory=lambda: np.full(96, 3.6))
     celsius: F64 = field(default_factory=lambda: np.full(12, 25.0))
@@ -38,10 +55,23 @@ class FakePlant:
     current_a: float = 0.0
     busbar_v: F64 = field(default_factory=lambda: np.zeros(3))
     insulation: tuple[float, float] = (20e6, 20e6)
+    charge: float = 0.0
+    loop_open_s: list[tuple[float, float]] = field(default_factory=list)
     commands: list[tuple[float, Relay, bool]] = field(default_factory=list)
+    switched: list[tuple[float, Element, bool]] = field(default_factory=list)
+    bled: list[tuple[float, int]] = field(default_factory=list)
 
     def relay_command(self, t_s: float, relay: Relay, closed: bool) -> None:
         self.commands.append((t_s, relay, closed))
+
+    def switch(self, t_s: float, element: Element, closed: bool) -> None:
+        self.switched.append((t_s, element, closed))
+
+    def bleed(self, t_s: float, cells: int) -> None:
+        self.bled.append((t_s, cells))
+
+    def hvil_closed(self, t_s: float) -> bool:
+        return not any(from_s <= t_s < to_s for from_s, to_s in self.loop_open_s)
 
     def voltage(self, t_s: float, a: Node, b: Node) -> float:
         return self.potential_v[a] - self.potential_v[b]
@@ -54,6 +84,9 @@ class FakePlant:
 
     def pack_current_a(self, t_s: float) -> float:
         return self.current_a
+
+    def charge_ah(self, t_s: float) -> float:
+        return self.charge
 
     def busbar_voltage_v(self, t_s: float) -> F64:
         return self.busbar_v
@@ -71,6 +104,82 @@ def temperature_frames(temperature_c: F64, alive: int) -> list[bytes]:
     """All temperature frames of one cycle."""
     payloads = codec.pack_temperatures(temperature_c)
     return [codec.seal(*frame) for frame in zip(codec.TEMPERATURE_IDS, [alive] * 3, payloads, strict=True)]
+
+
+def golden_exchanges() -> dict[str, list[Exchange]]:
+    """The pinned diagnostic exchanges by name."""
+    named: dict[str, list[Exchange]] = {}
+    exchanges: list[Exchange] = []
+    for line in EXCHANGES.read_text().splitlines():
+        mark, _, rest = line.partition(" ")
+        if line.startswith("["):
+            exchanges = named[line.strip("[]")] = []
+        elif mark == "=":
+            exchanges += named[rest]
+        elif mark == ">":
+            exchanges.append((rest, []))
+        elif mark == "<":
+            exchanges[-1][1].append(rest)
+    return named
+
+
+def simulate(main: Callable[[], Awaitable[None]], until_s: float = 300.0) -> None:
+    """Run on a virtual loop, without an error left behind."""
+    loop = new_loop()
+    loop.run_until(main(), until_s)
+    assert loop.errors == []
+
+
+class Scripted:
+    """A broadcast of chosen bytes, good values except where a test replaces them, and pinned diagnostic answers."""
+
+    def __init__(self, **replaced: Encode) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.bus = SimCan("bms")
+        self.port = self.bus.ecu("bms")
+        self.bms = CanBms(self.bus.station, key=demo_key)
+        self.leases = LeaseBook(self.loop.time)
+        self.lease = self.leases.grant("bms", 1.0)
+        volts, celsius = np.full(96, 3.6), np.full(12, 25.0)
+        frames: dict[int, Encode] = {
+            codec.CURRENT_ID: lambda n, t_s: codec.encode_current(-2.5, n),
+            codec.TAPS_ID: lambda n, t_s: codec.encode_taps(Taps(345.6, 25.0, 25.0, 0.0), n),
+            codec.STATUS_ID: lambda n, t_s: codec.encode_status(OperatingState.RUN, Hvil.CLOSED, set(), n),
+            codec.BUSBARS_ID: lambda n, t_s: codec.encode_busbars([0.0, 1e-3, None], n),
+            codec.INSULATION_ID: lambda n, t_s: codec.encode_insulation(10e6, InsulationState.SETTLED, n),
+        }
+        for index, can_id in enumerate(codec.CELL_IDS):
+            frames[can_id] = lambda n, t_s, index=index: cell_frames(volts, n)[index]
+        for index, can_id in enumerate(codec.TEMPERATURE_IDS):
+            frames[can_id] = lambda n, t_s, index=index: temperature_frames(celsius, n)[index]
+        frames |= {getattr(codec, name.upper() + "_ID"): encode for name, encode in replaced.items()}
+        self.frames = frames
+        self.due: list[Exchange] = []
+        self.strays: list[str] = []
+        isotp = IsoTp(self.loop, self._emit, self._asked, lambda fault: None)
+        self.port.listen([uds.REQUEST_ID], lambda frame: isotp.frame(frame.data))
+        self._isotp = isotp
+
+    def start(self, but: tuple[int, ...] = ()) -> Scripted:
+        """Begin to send."""
+        self.port.start(
+            Cyclic(can_id, codec.PERIOD_S[can_id], encode)
+            for can_id, encode in self.frames.items()
+            if can_id not in but
+        )
+        return self
+
+    def _emit(self, data: bytes) -> None:
+        self.port.emit(CanFrame(uds.ANSWER_ID, data, extended=True))
+
+    def _asked(self, request: bytes) -> None:
+        """Answer the request that is due; any other is a stray, and gets none."""
+        if not self.due or self.due[0][0] != request.hex(" ").upper():
+            self.strays.append(request.hex(" ").upper())
+            return
+        _, answers = self.due.pop(0)
+        for number, answer in enumerate(answers):
+            self.loop.call_later(0.01 + 0.5 * number, self._isotp.transmit, bytes.fromhex(answer))
 
 
 class Bench:

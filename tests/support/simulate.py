@@ -44,8 +44,12 @@ class Simulation:
 
 def defect(kind: str, **parameters: object) -> str:
     """A scenario with one defect."""
-    lines = [f"{name} = {value if isinstance(value, int) else repr(value)}" for name, value in parameters.items()]
-    return "\n".join(["[[defect]]", f'kind = "{kind}"', *lines]).replace("'", '"')
+    lines = [f"{name} = {_toml(value)}" for name, value in parameters.items()]
+    return "\n".join(["[[defect]]", f'kind = "{kind}"', *lines, ""])
+
+
+def _toml(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
 
 
 def first_not_pass(record: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bmsctl.domain.lease import LeaseBook
+from bmsctl.domain.ports import Resistor
 from bmsctl.drivers.digitizer import SerialDigitizer
-from bmsctl.errors import DeviceRefused, DeviceTimeout, LeaseRevoked, LinkDown, ReplyInvalid
+from bmsctl.errors import DeviceRefused, DeviceRestarted, DeviceTimeout, LeaseRevoked, LinkDown, ReplyInvalid
 from bmsctl.protocols import digitizer
 from bmsctl.protocols.digitizer import (
     Block,
@@ -22,9 +23,11 @@ from bmsctl.protocols.digitizer import (
     ErrorCode,
     Failed,
     Identity,
+    Inserted,
     Mean,
     Message,
     Order,
+    Restarted,
     Started,
     Stopped,
 )
@@ -35,6 +38,7 @@ from firmware_stubs.sim.wire import SimSerial
 from tests.support.fake_plant import FakePlant
 
 BYTE_S = 10 / digitizer.BAUD
+R0_MINUS, R0_PLUS, REFERENCE = Resistor
 
 
 class Peer:
@@ -190,12 +194,161 @@ def test_a_revoked_lease_sends_nothing_but_stop_goes_out_and_survives_a_dead_lin
             await peer.driver.mean(peer.lease, 200)
         peer.driver.stop()
         await asyncio.sleep(0.01)
-        assert [order.command for order in peer.orders] == [Command.STOP]
+        assert peer.orders == [Order(Command.STOP, digitizer.OFF_SEQUENCE)]
         peer.line.station.down = True
         peer.driver.stop()
         peer.lease.revoked = False
         with pytest.raises(LinkDown):
             await peer.driver.mean(peer.lease, 200)
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("sd_v", "n", "stuck"),
+    [
+        ((0.0, 0.0, 0.0), 20, "v_pos, v_neg, v_link"),
+        ((0.05, 0.05, 0.0), 20, "v_link"),
+        ((0.0, 0.0, 0.0), 19, None),
+        ((1e-6, 1e-6, 1e-6), 200, None),
+    ],
+)
+def test_a_mean_without_any_noise_is_stuck(sd_v: tuple[float, float, float], n: int, stuck: str | None) -> None:
+    async def main() -> None:
+        peer = Peer()
+        peer.script = lambda order: [mean_of(order)._replace(sd_v=sd_v)]
+        if stuck is None:
+            assert (await peer.driver.mean(peer.lease, n)).n == n
+        else:
+            with pytest.raises(ReplyInvalid, match=f"stuck: {n} identical samples on {stuck}"):
+                await peer.driver.mean(peer.lease, n)
+
+    run(main)
+
+
+def test_a_sequence_of_zero_is_kept_for_stop() -> None:
+    async def main() -> None:
+        peer = Peer()
+        peer.script = lambda order: [mean_of(order)]
+        for _ in range(300):
+            await peer.driver.mean(peer.lease, 1)
+        assert [order.sequence for order in peer.orders] == [1 + index % 255 for index in range(300)]
+
+    run(main)
+
+
+@pytest.mark.parametrize("resistor", [R0_MINUS, R0_PLUS, REFERENCE, None])
+def test_insert_returns_when_the_front_end_has_confirmed_it(resistor: Resistor | None) -> None:
+    async def main() -> None:
+        peer = Peer()
+        loop = asyncio.get_running_loop()
+        inserted = frozenset() if resistor is None else frozenset({resistor})
+        peer.script = lambda order: loop.call_later(0.008, peer.say, Inserted(order.sequence, inserted)) and ()
+        await asyncio.sleep(0.9)
+        confirmed_s = await peer.driver.insert(peer.lease, resistor)
+        assert peer.orders == [Order(Command.INSERT, 1, resistor=resistor)]
+        assert confirmed_s == loop.time() == pytest.approx(0.9 + 0.008, abs=15 * BYTE_S)
+        await asyncio.sleep(0.9)
+        assert peer.lease.fresh
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("closed", "text"),
+    [
+        ({R0_MINUS}, "shows r0_minus instead of r0_plus"),
+        (set(), "shows no resistor instead of r0_plus"),
+        ({R0_MINUS, R0_PLUS}, r"shows r0_minus \+ r0_plus instead of r0_plus"),
+    ],
+)
+def test_a_contact_that_disagrees_is_refused_by_name(closed: set[Resistor], text: str) -> None:
+    async def main() -> None:
+        peer = Peer()
+        peer.script = lambda order: [Inserted(order.sequence, closed)]
+        with pytest.raises(DeviceRefused, match=text):
+            await peer.driver.insert(peer.lease, R0_PLUS)
+
+    run(main)
+
+
+def _silent(order: Order) -> list[Message]:
+    return []
+
+
+def _late(order: Order) -> list[Message]:
+    return [Inserted(order.sequence - 1 & 0xFF, {R0_PLUS})]
+
+
+def _something_else(order: Order) -> list[Message]:
+    return [Stopped(order.sequence, 0)]
+
+
+def _busy(order: Order) -> list[Message]:
+    return [Failed(order.sequence, order.command, ErrorCode.BUSY)]
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [(_silent, DeviceTimeout), (_late, DeviceTimeout), (_something_else, ReplyInvalid), (_busy, DeviceRefused)],
+)
+def test_an_insertion_in_doubt_is_not_repeated(
+    script: Callable[[Order], list[Message]], error: type[Exception]
+) -> None:
+    async def main() -> None:
+        peer = Peer()
+        peer.script = script
+        with pytest.raises(error):
+            await peer.driver.insert(peer.lease, R0_PLUS)
+        assert len(peer.orders) == 1
+        peer.lease.revoked = True
+        with pytest.raises(LeaseRevoked):
+            await peer.driver.insert(peer.lease, R0_PLUS)
+        assert len(peer.orders) == 1
+
+    run(main)
+
+
+@pytest.mark.parametrize("lost", ["resistor", "recording"])
+def test_a_restart_that_lost_something_is_told_once(lost: str) -> None:
+    async def main() -> None:
+        peer = Peer()
+
+        def script(order: Order) -> list[Message]:
+            if order.command is Command.INSERT:
+                return [Inserted(order.sequence, {R0_PLUS})]
+            return [Started(order.sequence)] if order.command is Command.START else [mean_of(order)]
+
+        peer.script = script
+        if lost == "resistor":
+            await peer.driver.insert(peer.lease, R0_PLUS)
+        else:
+            await peer.driver.start(peer.lease)
+        peer.say(Restarted(0))
+        await asyncio.sleep(0.01)
+        before = len(peer.orders)
+        with pytest.raises(DeviceRestarted):
+            await peer.driver.mean(peer.lease, 200)
+        assert len(peer.orders) == before
+        assert (await peer.driver.mean(peer.lease, 200)).n == 200
+
+    run(main)
+
+
+def test_a_restart_during_an_insertion_is_told_and_one_that_lost_nothing_is_not() -> None:
+    async def main() -> None:
+        peer = Peer()
+        peer.script = lambda order: [Restarted(0)]
+        with pytest.raises(DeviceRestarted):
+            await peer.driver.insert(peer.lease, R0_PLUS)
+        peer.script = lambda order: [Inserted(order.sequence, {R0_PLUS})]
+        await peer.driver.insert(peer.lease, R0_PLUS)
+        peer.say(Restarted(0))
+        await asyncio.sleep(0.01)
+        peer.driver.stop()
+        peer.script = lambda order: [mean_of(order)]
+        assert (await peer.driver.mean(peer.lease, 200)).n == 200
+        assert peer.driver.strays == 0
 
     run(main)
 
@@ -234,8 +387,9 @@ def test_a_recording_is_put_together_in_volts() -> None:
         (lambda s: [block(s, 0), block(s, 0)], 100, "missing"),
         (lambda s: [block(s - 1 & 0xFF, 0), block(s, 100)], 200, "missing"),
         (lambda s: [block(s, 0), block(s, 100, over_range=0b10)], 200, "v_neg"),
+        (lambda s: [Block(s, 0, 0, block(s, 7, 1).raw * 100)], 100, "stuck"),
     ],
-    ids=["a hole", "no first", "no last", "doubled", "of another recording", "over range"],
+    ids=["a hole", "no first", "no last", "doubled", "of another recording", "over range", "stuck"],
 )
 def test_a_recording_with_a_gap_or_over_range_is_none(
     blocks: Callable[[int], list[Message]], sent: int, text: str
@@ -286,15 +440,86 @@ def test_any_split_of_what_the_device_says_gives_the_same(choose: st.DataObject)
     run(main)
 
 
+class Real:
+    """The driver on the stub, and a plant that remembers what was switched."""
+
+    def __init__(self) -> None:
+        self.plant = FakePlant({Node.P: 180.0, Node.N: -170.0, Node.LINK: -70.0})
+        self.plant.switch(0.0, Element.DIGITIZER, True)
+        self.line = SimSerial("digitizer", BYTE_S)
+        self.stub = DigitizerStub(self.line.device, self.plant, 1)
+        self.driver = SerialDigitizer(self.line.station)
+        self.lease = LeaseBook(asyncio.get_running_loop().time).grant("digitizer", 1.0)
+
+
+def test_with_the_stub_a_recording_has_no_gap_across_insertions() -> None:
+    async def main() -> None:
+        real = Real()
+        await real.driver.start(real.lease)
+        for resistor in (R0_MINUS, R0_PLUS, REFERENCE, None):
+            await asyncio.sleep(0.1003)
+            confirmed_s = await real.driver.insert(real.lease, resistor)
+            moved_s = real.plant.log[-1][0]
+            assert 0.001 < confirmed_s - moved_s < 0.005
+        recording = await real.driver.finish(real.lease)
+        assert len(recording.v_pos_v) == pytest.approx(4200, abs=150)
+        assert [entry[1:] for entry in real.plant.log[1:]] == [
+            ("r0_minus", True),
+            ("r0_minus", False),
+            ("r0_plus", True),
+            ("r0_plus", False),
+            ("reference", True),
+            ("reference", False),
+        ]
+
+    run(main)
+
+
+def test_with_the_stub_a_resistor_outlasts_a_recording_but_not_stop() -> None:
+    async def main() -> None:
+        real = Real()
+        await real.driver.start(real.lease)
+        await real.driver.insert(real.lease, R0_PLUS)
+        await real.driver.finish(real.lease)
+        await asyncio.sleep(0.1)
+        assert real.plant.closed(Element.R0_PLUS)
+        real.driver.stop()
+        await asyncio.sleep(0.01)
+        assert not real.plant.closed(Element.R0_PLUS)
+        real.stub.relays.stuck = frozenset({R0_MINUS})
+        with pytest.raises(DeviceRefused, match="no resistor instead of r0_minus"):
+            await real.driver.insert(real.lease, R0_MINUS)
+
+    run(main)
+
+
+def test_with_the_stub_a_hung_converter_and_a_restart_are_found() -> None:
+    async def main() -> None:
+        real = Real()
+        real.stub.freeze(True)
+        with pytest.raises(ReplyInvalid, match="stuck"):
+            await real.driver.mean(real.lease, 200)
+        await real.driver.start(real.lease)
+        await asyncio.sleep(0.1)
+        with pytest.raises(ReplyInvalid, match="stuck"):
+            await real.driver.finish(real.lease)
+        real.stub.freeze(False)
+        await real.driver.insert(real.lease, REFERENCE)
+        real.stub.restart()
+        await asyncio.sleep(0.5)
+        assert not real.plant.closed(Element.REFERENCE)
+        with pytest.raises(DeviceRestarted):
+            await real.driver.mean(real.lease, 200)
+        assert (await real.driver.mean(real.lease, 200)).v_pos == pytest.approx(180.0, abs=0.4)
+
+    run(main)
+
+
 def test_with_the_stub_the_first_sample_is_dated_to_a_tenth_of_a_millisecond() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        plant = FakePlant({Node.P: 180.0, Node.N: -170.0, Node.LINK: -70.0})
-        plant.switch(0.0, Element.DIGITIZER, True)
-        line = SimSerial("digitizer", BYTE_S)
-        DigitizerStub(line.device, plant, 1)
-        driver = SerialDigitizer(line.station)
-        lease = LeaseBook(loop.time).grant("digitizer", 1.0)
+        real = Real()
+        driver, lease = real.driver, real.lease
         await asyncio.sleep(0.01234)
         started_s = loop.time()
         await driver.start(lease)

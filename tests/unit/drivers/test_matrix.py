@@ -93,6 +93,7 @@ def test_connect_returns_when_the_contacts_have_closed_and_touches_the_lease() -
         (Refusal.NO_FEED, "does not feed"),
         (Refusal.HOT, "under voltage"),
         (Refusal.REPEATED, "second sender"),
+        (Refusal.COILS_FED, "coil supply"),
     ],
 )
 def test_a_refusal_says_why(refusal: Refusal, text: str) -> None:

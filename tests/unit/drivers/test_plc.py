@@ -23,7 +23,7 @@ from firmware_stubs.sim.wire import SimCan
 
 CLOSED = plc.GUARD_CLOSED | plc.ESTOP_RELEASED
 SAFE = CLOSED | plc.DISCHARGING
-LIVE = CLOSED | plc.PERMISSIVE | plc.COIL_SUPPLY
+LIVE = CLOSED | plc.PERMISSIVE
 
 
 class Peer:
@@ -40,6 +40,8 @@ class Peer:
         self.flags = SAFE
         self.echo = 0
         self.volts: tuple[float | None, float | None, float | None, float | None] = (1.0, 2.0, 3.0, -4.0)
+        self.air_c: float | None = 21.5
+        self.adapter = 52
         self.frozen = False
         self.port.listen([plc.REQUEST_ID], self._requested)
         self.port.listen([plc.ANSWER_ID], self._answered)
@@ -57,7 +59,16 @@ class Peer:
         def voltages(n: int, t_s: float) -> bytes:
             return plc.encode_voltages(plc.Voltages(*self.volts, alive(n)))
 
-        self.port.start([Cyclic(plc.STATUS_ID, 0.02, status), Cyclic(plc.VOLTAGES_ID, 0.02, voltages)])
+        def sense(n: int, t_s: float) -> bytes:
+            return plc.encode_sense(plc.Sense(self.air_c, self.adapter, alive(n)))
+
+        self.port.start(
+            [
+                Cyclic(plc.STATUS_ID, 0.02, status),
+                Cyclic(plc.VOLTAGES_ID, 0.02, voltages),
+                Cyclic(plc.SENSE_ID, 0.5, sense),
+            ]
+        )
 
     def change(self, flags: int, refusal: Refusal = Refusal.NONE, cause: TripCause = TripCause.NONE) -> None:
         self.flags = flags
@@ -69,8 +80,8 @@ class Peer:
 
     def obey(self, request: plc.Request) -> None:
         self.echo = request.alive
-        supply = request.kl30 * plc.KL30 | request.kl15 * plc.KL15
-        self.change((LIVE if request.permit else SAFE) | supply)
+        supply = request.kl30 * plc.KL30 | request.kl15 * plc.KL15 | request.hvil * plc.HVIL_BRIDGED
+        self.change((LIVE | request.coils * plc.COIL_SUPPLY if request.permit else SAFE) | supply)
 
     def _requested(self, frame: CanFrame) -> None:
         request = plc.decode_request(frame.data)
@@ -137,7 +148,7 @@ async def test_permit_returns_when_the_plc_reports_it_and_touches_the_lease() ->
     peer.on_request = later
     await peer.driver.permit(peer.lease, 99)
     assert loop.time() >= reported[0]
-    assert peer.requests == [plc.Request(True, False, False, 99, 1)]
+    assert peer.requests == [plc.Request(True, False, False, True, True, 99, 1)]
     before = len(peer.requests)
     await asyncio.sleep(0.9)
     await peer.driver.permit(peer.lease, 99)
@@ -155,6 +166,7 @@ async def test_permit_returns_when_the_plc_reports_it_and_touches_the_lease() ->
         (Refusal.TOKEN_USED, "token"),
         (Refusal.NO_ANSWER, "challenges"),
         (Refusal.STOPPING, "safe stop"),
+        (Refusal.POLES_LIVE, "below 60 V"),
     ],
 )
 def test_a_refusal_says_what_forbids_it_and_the_wish_is_withdrawn(refusal: Refusal, text: str) -> None:
@@ -257,14 +269,14 @@ async def test_supply_keeps_the_permit_and_a_withdrawn_permit_is_not_asked_for_a
     peer.on_request = peer.obey
     await peer.driver.permit(peer.lease, 99)
     await peer.driver.supply(peer.lease, kl30=True, kl15=False)
-    assert peer.requests[-1] == plc.Request(True, True, False, 99, 2)
+    assert peer.requests[-1] == plc.Request(True, True, False, True, True, 99, 2)
     peer.change(SAFE | plc.KL30 | plc.TRIPPED, cause=TripCause.ESTOP)
     await asyncio.sleep(0.01)
     await peer.driver.supply(peer.lease, kl30=True, kl15=True)
-    assert peer.requests[-1] == plc.Request(False, True, True, 99, 3)
+    assert peer.requests[-1] == plc.Request(False, True, True, True, True, 99, 3)
     peer.driver.supply_off()
     await asyncio.sleep(0.01)
-    assert peer.requests[-1] == plc.Request(False, False, False, 99, 4)
+    assert peer.requests[-1] == plc.Request(False, False, False, True, True, 99, 4)
 
 
 @on_loop
@@ -342,7 +354,7 @@ async def test_a_missing_voltage_is_waited_for_and_never_a_number() -> None:
     asyncio.get_running_loop().call_later(0.1, measured)
     assert (await peer.driver.voltages(Second(0.5))).t_s > 0.1
     peer.volts = (1.0, None, 3.0, 4.0)
-    with pytest.raises(DeviceTimeout, match="not every voltage"):
+    with pytest.raises(DeviceTimeout, match="no set of voltages"):
         await peer.driver.voltages(Second(0.5))
 
 
@@ -359,6 +371,118 @@ def test_a_silent_or_frozen_plc_has_no_voltages(silent: bool) -> None:
         with pytest.raises(DeviceTimeout):
             await peer.driver.voltages(Second(0.3))
         assert peer.driver.errors >= (0 if silent else 10)
+
+    run(main(), 10.0)
+
+
+@on_loop
+async def test_coils_are_cut_and_fed_under_the_permit_and_a_new_permit_begins_with_them_fed() -> None:
+    peer = Peer()
+    peer.on_request = peer.obey
+    await peer.driver.permit(peer.lease, 99)
+    await peer.driver.feed_coils(peer.lease, False)
+    assert peer.requests[-1] == plc.Request(True, False, False, False, True, 99, 2)
+    assert peer.statuses[-1].permissive
+    assert not peer.statuses[-1].coil_supply
+    await peer.driver.supply(peer.lease, kl30=True, kl15=True)
+    assert not peer.requests[-1].coils
+    await peer.driver.feed_coils(peer.lease, True)
+    assert peer.statuses[-1].coil_supply
+    await peer.driver.feed_coils(peer.lease, False)
+    peer.driver.drop_permit()
+    await asyncio.sleep(0.01)
+    await peer.driver.permit(peer.lease, 100)
+    assert peer.requests[-1].coils
+
+
+@on_loop
+async def test_coils_are_not_fed_without_permit_but_cut() -> None:
+    peer = Peer()
+    peer.on_request = peer.obey
+    with pytest.raises(DeviceRefused, match="permitted"):
+        await peer.driver.feed_coils(peer.lease, True)
+    assert peer.requests == []
+    await peer.driver.feed_coils(peer.lease, False)
+    assert not peer.requests[-1].coils
+
+
+@on_loop
+async def test_feeding_coils_in_doubt_is_asked_once_and_taken_back() -> None:
+    peer = Peer()
+    peer.on_request = peer.obey
+    await peer.driver.permit(peer.lease, 99)
+    await peer.driver.feed_coils(peer.lease, False)
+    peer.on_request = lambda request: None
+    before = len(peer.requests)
+    with pytest.raises(DeviceTimeout):
+        await peer.driver.feed_coils(peer.lease, True)
+    await asyncio.sleep(0.01)
+    assert [(request.permit, request.coils) for request in peer.requests[before:]] == [(True, True), (True, False)]
+
+
+@on_loop
+async def test_bridging_tells_when_the_plc_reported_it_and_switching_off_bridges_again() -> None:
+    peer = Peer()
+    loop = asyncio.get_running_loop()
+
+    def later(request: plc.Request) -> None:
+        loop.call_later(0.015, peer.obey, request)
+
+    peer.on_request = later
+    opened_s = await peer.driver.bridge_hvil(peer.lease, False)
+    assert opened_s == loop.time() == pytest.approx(0.015 + 2 * 0.00025)
+    assert not peer.statuses[-1].hvil_bridged
+    await asyncio.sleep(1.0)
+    closed_s = await peer.driver.bridge_hvil(peer.lease, True)
+    assert closed_s == pytest.approx(opened_s + 1.0 + 0.0155)
+    assert peer.statuses[-1].hvil_bridged
+    assert [request.hvil for request in peer.requests] == [False, True]
+    await peer.driver.bridge_hvil(peer.lease, False)
+    peer.driver.supply_off()
+    await asyncio.sleep(0.1)
+    assert peer.statuses[-1].hvil_bridged
+
+
+@on_loop
+async def test_a_revoked_lease_neither_feeds_coils_nor_bridges() -> None:
+    peer = Peer()
+    peer.on_request = peer.obey
+    await peer.driver.permit(peer.lease, 99)
+    peer.lease.revoked = True
+    before = len(peer.requests)
+    for call in (peer.driver.feed_coils(peer.lease, True), peer.driver.bridge_hvil(peer.lease, True)):
+        with pytest.raises(LeaseRevoked):
+            await call
+    await asyncio.sleep(0.01)
+    assert len(peer.requests) == before
+
+
+@pytest.mark.parametrize(("code", "adapter"), [(52, 52), (1, 1), (254, 254), (0, None), (255, None)])
+def test_sense_is_the_next_after_the_call_and_a_broken_coding_no_adapter(code: int, adapter: int | None) -> None:
+    async def main() -> None:
+        peer = Peer()
+        peer.adapter = code
+        peer.cyclic()
+        await asyncio.sleep(0.6)
+        sense = await peer.driver.sense(Second(1.0))
+        assert (sense.air, sense.adapter) == (21.5, adapter)
+        assert sense.t_s == pytest.approx(1.00025)
+
+    run(main(), 10.0)
+
+
+@pytest.mark.parametrize("fault", ["silent", "frozen", "broken"])
+def test_an_air_temperature_that_is_old_or_missing_is_none(fault: str) -> None:
+    async def main() -> None:
+        peer = Peer()
+        peer.cyclic()
+        await asyncio.sleep(0.1)
+        peer.frozen = fault == "frozen"
+        await peer.driver.sense(Second(1.0))
+        peer.port.mute(fault == "silent")
+        peer.air_c = None if fault == "broken" else 21.5
+        with pytest.raises(DeviceTimeout, match="air temperature"):
+            await peer.driver.sense(Second(1.2))
 
     run(main(), 10.0)
 

@@ -9,8 +9,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bmsctl.domain.ports import Resistor
 from bmsctl.protocols import digitizer
-from bmsctl.protocols.digitizer import Block, Command, Deframer, ErrorCode, Failed, Identity, Mean, Message, Order
+from bmsctl.protocols.digitizer import (
+    Block,
+    Command,
+    Deframer,
+    ErrorCode,
+    Failed,
+    Identity,
+    Inserted,
+    Mean,
+    Message,
+    Order,
+    Restarted,
+)
 from firmware_stubs.digitizer import Converter, DigitizerStub
 from firmware_stubs.plant import Element, Node
 from firmware_stubs.sim.loop import new_loop
@@ -40,8 +53,9 @@ class Station:
         self._deframer = Deframer()
         self.line.station.attach(self._take)
 
-    def send(self, command: Command, sequence: int, n: int = 0) -> None:
-        self.line.station.write(digitizer.frame(digitizer.encode_command(Order(command, sequence, n))))
+    def send(self, command: Command, sequence: int, n: int = 0, resistor: Resistor | None = None) -> None:
+        order = Order(command, sequence, n, resistor)
+        self.line.station.write(digitizer.frame(digitizer.encode_command(order)))
 
     def messages(self) -> list[Message]:
         return [message for _, message in self.heard]
@@ -191,6 +205,77 @@ def test_what_it_cannot_do_it_says_and_damage_it_ignores() -> None:
             Failed(5, 0x33, ErrorCode.UNKNOWN_COMMAND),
             Failed(6, 0x02, ErrorCode.OUT_OF_RANGE),
             Identity(8, "DIG3-000017", "1.4.2"),
+        ]
+
+    run(main)
+
+
+def test_a_restart_ends_recording_mean_and_resistor_and_says_so() -> None:
+    async def main() -> None:
+        station = Station()
+        station.send(Command.INSERT, 1, resistor=Resistor.REFERENCE)
+        station.send(Command.START, 2)
+        await asyncio.sleep(0.05)
+        station.send(Command.MEAN, 3, 1000)
+        station.send(Command.INSERT, 4)
+        await asyncio.sleep(0.001)
+        station.stub.restart()
+        await asyncio.sleep(0.002)  # what was on the line
+        heard = len(station.heard)
+        station.send(Command.IDENTIFY, 5)
+        await asyncio.sleep(0.3)
+        assert len(station.heard) == heard
+        assert station.plant.log[-1][1:] == ("reference", False)
+        await asyncio.sleep(0.2)
+        station.send(Command.STOP, 6)
+        await asyncio.sleep(0.1)
+        assert station.messages()[heard:] == [Restarted(0), digitizer.Stopped(6, 0)]
+
+    run(main)
+
+
+def test_a_hung_converter_repeats_its_newest_sample() -> None:
+    async def main() -> None:
+        station = Station()
+        await asyncio.sleep(0.05)
+        station.stub.freeze(True)
+        station.send(Command.START, 2)
+        await asyncio.sleep(0.05)
+        assert len({block.raw[:6] for block in blocks(station)}) == 1
+        assert {len(set(block.raw)) for block in blocks(station)} == {len(set(blocks(station)[0].raw[:6]))}
+
+    run(main)
+
+
+def test_stop_with_sequence_zero_drops_the_resistor_and_another_does_not() -> None:
+    async def main() -> None:
+        station = Station()
+        station.send(Command.INSERT, 1, resistor=Resistor.R0_PLUS)
+        await asyncio.sleep(0.02)
+        station.send(Command.STOP, 2)
+        await asyncio.sleep(0.02)
+        assert station.plant.closed(Element.R0_PLUS)
+        station.send(Command.STOP, digitizer.OFF_SEQUENCE)
+        await asyncio.sleep(0.02)
+        assert not station.plant.closed(Element.R0_PLUS)
+        assert station.messages() == [
+            Inserted(1, {Resistor.R0_PLUS}),
+            digitizer.Stopped(2, 0),
+            digitizer.Stopped(0, 0),
+        ]
+
+    run(main)
+
+
+def test_an_insertion_while_one_is_under_way_is_refused() -> None:
+    async def main() -> None:
+        station = Station()
+        station.send(Command.INSERT, 1, resistor=Resistor.R0_PLUS)
+        station.send(Command.INSERT, 2, resistor=Resistor.R0_MINUS)
+        await asyncio.sleep(0.1)
+        assert station.messages() == [
+            Failed(2, 0x10, ErrorCode.BUSY),
+            Inserted(1, {Resistor.R0_PLUS}),
         ]
 
     run(main)

@@ -18,7 +18,10 @@ from firmware_stubs.sim.loop import new_loop
 from firmware_stubs.sim.wire import SimCan
 from tests.support.fake_plant import FakePlant
 
-D, L, C = Route.DIGITIZER, Route.LOAD, Route.LINK_CAPACITOR
+D, L, C, CYCLER = Route.DIGITIZER, Route.LOAD, Route.LINK_CAPACITOR, Route.CYCLER
+INSULATION, WITHSTAND = Route.INSULATION_TESTER, Route.WITHSTAND_TESTER
+PLUS, MINUS = Route.TESTER_PLUS, Route.TESTER_MINUS
+TESTERS = (INSULATION, WITHSTAND)
 HOT = {Node.P: 350.0}
 
 
@@ -63,7 +66,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 
 
 def all_sets() -> list[frozenset[Route]]:
-    return [frozenset(chosen) for n in range(7) for chosen in combinations(Route, n)]
+    return [frozenset(chosen) for n in range(9) for chosen in combinations(Route, n)]
 
 
 def test_a_set_is_closed_exactly_if_it_is_legal() -> None:
@@ -81,11 +84,14 @@ def test_a_set_is_closed_exactly_if_it_is_legal() -> None:
 
 def test_no_legal_set_brings_a_tester_together_with_anything_or_a_source_onto_the_load() -> None:
     for routes in LEGAL_SETS:
-        for tester in (Route.INSULATION_TESTER, Route.WITHSTAND_TESTER):
-            assert tester not in routes or routes == {tester}
-        assert Route.CYCLER not in routes or (Route.LOAD not in routes and D in routes)
-    assert {D, L} in LEGAL_SETS
-    assert {D, L, C} in LEGAL_SETS
+        assert not routes & {*TESTERS, PLUS, MINUS} or len(routes & set(TESTERS)) == 1
+        assert not routes & set(TESTERS) or routes <= {*TESTERS, PLUS, MINUS}
+        assert WITHSTAND not in routes or routes >= {PLUS, MINUS}
+        assert CYCLER not in routes or (L not in routes and D in routes)
+    for tester in TESTERS:
+        assert {tester} not in LEGAL_SETS
+    for wanted in ({D, L}, {D, L, C}, {INSULATION, PLUS}, {INSULATION, MINUS}, {INSULATION, PLUS, MINUS}):
+        assert wanted in LEGAL_SETS
 
 
 def test_a_route_takes_a_relay_time_and_is_reported_when_its_contact_has_closed() -> None:
@@ -127,6 +133,19 @@ def test_what_opens_opens_before_anything_closes() -> None:
         ({D}, {D, C}, {Node.LINK: 350.0}, Refusal.HOT),
         ({D}, {D, L}, {Node.LINK: 350.0}, Refusal.NONE),
         ({D, C}, frozenset(), {Node.P: 59.0, Node.LINK: 59.0}, Refusal.NONE),
+        ({D}, {D, CYCLER}, {Node.P: 61.0}, Refusal.HOT),
+        ({D}, {D, CYCLER}, {Node.CYCLER: 61.0}, Refusal.HOT),
+        ({D}, {D, CYCLER}, {Node.P: 200.0, Node.N: 200.0, Node.CYCLER: 200.0}, Refusal.NONE),
+        ({D, CYCLER}, {D}, {Node.CYCLER: -61.0}, Refusal.HOT),
+        ({D, CYCLER}, {D, CYCLER, C}, {Node.CYCLER: 61.0}, Refusal.NONE),
+        (frozenset(), {INSULATION, PLUS}, {Node.P: 59.0, Node.N: 59.0, Node.TESTER: 59.0}, Refusal.NONE),
+        (frozenset(), {INSULATION, PLUS}, {Node.P: 61.0, Node.N: 61.0}, Refusal.HOT),
+        (frozenset(), {INSULATION, PLUS}, {Node.P: 50.0, Node.N: -50.0}, Refusal.HOT),
+        (frozenset(), {INSULATION, MINUS}, {Node.TESTER: 500.0}, Refusal.HOT),
+        ({INSULATION, PLUS}, {INSULATION, PLUS, MINUS}, {Node.P: -61.0, Node.N: -61.0}, Refusal.HOT),
+        ({INSULATION, PLUS, MINUS}, frozenset(), {Node.P: 500.0, Node.N: 500.0, Node.TESTER: 500.0}, Refusal.HOT),
+        ({INSULATION, PLUS}, {INSULATION, MINUS}, {}, Refusal.NONE),
+        ({INSULATION, PLUS, MINUS}, {WITHSTAND, PLUS, MINUS}, {}, Refusal.NONE),
     ],
 )
 def test_only_the_load_moves_under_voltage(
@@ -157,6 +176,59 @@ def test_without_feed_only_the_digitizer_can_be_routed_and_stays() -> None:
         station.stub.feed(True)
         await asyncio.sleep(0.1)
         assert station.feedback().routes == {D}
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("routes", "elements"),
+    [
+        ({D, CYCLER}, ["digitizer", "cycler"]),
+        ({INSULATION, PLUS}, ["tester_plus"]),
+        ({INSULATION, MINUS}, ["tester_minus"]),
+        ({WITHSTAND, PLUS, MINUS}, ["tester_plus", "tester_minus"]),
+    ],
+)
+def test_a_route_connects_its_element(routes: Set[Route], elements: list[str]) -> None:
+    async def main() -> None:
+        station = Station()
+        await station.request(routes)
+        assert [(what, on) for _, what, on in station.plant.log] == [(element, True) for element in elements]
+        await station.request(frozenset())
+        assert [what for _, what, on in station.plant.log if not on] == elements
+
+    run(main)
+
+
+@pytest.mark.parametrize("routes", [{INSULATION, PLUS}, {WITHSTAND, PLUS, MINUS}])
+def test_a_tester_is_refused_while_the_coils_are_fed_and_drops_before_a_contactor_can_close(
+    routes: Set[Route],
+) -> None:
+    async def main() -> None:
+        station = Station()
+        station.stub.coils(True)
+        assert (await station.request(routes)).refusal is Refusal.COILS_FED
+        assert (await station.request({D, L})).routes == {D, L}
+        station.stub.coils(False)
+        assert (await station.request(routes)).routes == routes
+        station.plant.potential_v = {Node.P: 2000.0, Node.N: 2000.0, Node.TESTER: 2000.0}
+        station.stub.coils(True)
+        await asyncio.sleep(0.0165)
+        assert station.changes[-1][1][:4] == (frozenset(), Refusal.COILS_FED, False, False)
+        station.stub.coils(False)
+        await asyncio.sleep(0.1)
+        assert station.feedback().routes == frozenset()
+
+    run(main)
+
+
+def test_other_routes_stay_when_the_coils_are_fed() -> None:
+    async def main() -> None:
+        station = Station()
+        await station.request({D, CYCLER})
+        station.stub.coils(True)
+        await asyncio.sleep(0.1)
+        assert (station.feedback().routes, station.feedback().refusal) == ({D, CYCLER}, Refusal.NONE)
 
     run(main)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
@@ -18,40 +17,36 @@ from firmware_stubs.plc import PlcStub
 from firmware_stubs.sim.loop import VirtualLoop, new_loop
 from firmware_stubs.sim.wire import CAN_FRAME_S
 from tests.support.fake_plant import FakePlant
-from tests.support.plc_station import TOKEN, PlcStation
+from tests.support.plc_station import TOKEN, PlcStation, on_loop, switched
 
-CUT = (("coils", False, 0.0), ("feed", False, 0.0), ("discharge", True, 0.015), ("pe_proof", True, 0.015))
+CUT = (
+    ("coils", False, 0.0),
+    ("coils told", False, 0.0),
+    ("feed", False, 0.0),
+    ("discharge", True, 0.015),
+    ("pe_proof", True, 0.015),
+)
 """What a cut switches, and how long after its beginning."""
-
-
-def switched(log: list[tuple[float, str, bool]], from_s: float) -> list[tuple[str, bool, float]]:
-    """The log with times since `from_s`, to the microsecond."""
-    return [(what, on, round(t_s - from_s, 5)) for t_s, what, on in log]
-
-
-def on_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """Run an async test in virtual time; an error in any callback fails it."""
-
-    def run() -> None:
-        loop = new_loop()
-        loop.run_until(test(), 60.0)
-        assert loop.errors == []
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+TRIP = (("source", False, -0.020), *CUT)
+SAFE_STOP = (("source", False, -0.5), *CUT)
 
 
 @on_loop
 async def test_it_begins_safe_and_discharging() -> None:
     station = PlcStation()
-    assert station.plant.log == [(0.0, "coils", False), (0.0, "discharge", True), (0.0, "pe_proof", True)]
+    assert station.plant.log == [
+        (0.0, "coils", False),
+        (0.0, "discharge", True),
+        (0.0, "pe_proof", True),
+        (0.0, "hvil", True),
+    ]
     await asyncio.sleep(0.1)
-    assert station.status().flags == plc.GUARD_CLOSED | plc.ESTOP_RELEASED | plc.DISCHARGING
+    assert station.status().flags == plc.GUARD_CLOSED | plc.ESTOP_RELEASED | plc.DISCHARGING | plc.HVIL_BRIDGED
     assert not station.stub.tripped
 
 
 @on_loop
-async def test_a_permit_opens_the_discharge_then_feeds_coils_and_matrix() -> None:
+async def test_a_permit_opens_the_discharge_then_feeds_coils_and_matrix_then_enables_the_sources() -> None:
     station = PlcStation()
     await asyncio.sleep(0.11)
     station.token = TOKEN
@@ -62,7 +57,9 @@ async def test_a_permit_opens_the_discharge_then_feeds_coils_and_matrix() -> Non
         ("discharge", False, 0.0),
         ("pe_proof", False, 0.0),
         ("coils", True, 0.0),
+        ("coils told", True, 0.0),
         ("feed", True, 0.0),
+        ("source", True, 0.0),
     ]
     status = station.status()
     assert status.flags & (plc.PERMISSIVE | plc.COIL_SUPPLY | plc.DISCHARGING) == plc.PERMISSIVE | plc.COIL_SUPPLY
@@ -80,7 +77,7 @@ async def test_it_trips_250_to_300_ms_after_the_last_valid_answer_and_cuts() -> 
     await asyncio.sleep(0.5)
     feed_off_s = next(t_s for t_s, what, on in station.plant.since(1.0) if what == "feed" and not on)
     assert 0.250 <= feed_off_s - 0.020 - fell_silent_s <= 0.300
-    assert switched(station.plant.since(1.0), feed_off_s) == list(CUT)
+    assert switched(station.plant.since(1.0), feed_off_s) == list(TRIP)
     assert (station.stub.tripped, station.status().cause) == (True, TripCause.WATCHDOG)
 
 
@@ -136,7 +133,7 @@ def test_an_opened_safety_chain_cuts_and_only_a_person_resets_it(
         act(station.stub)
         tripped_s = station.loop.time()
         await asyncio.sleep(0.040)
-        assert switched(station.plant.since(tripped_s), tripped_s + 0.020) == list(CUT)
+        assert switched(station.plant.since(tripped_s), tripped_s + 0.020) == list(TRIP)
         first = next(change for change in station.changes if change.flags & plc.TRIPPED)
         assert (first.cause, first.flags & plc.PERMISSIVE, first.flags & contact) == (cause, 0, 0)
 
@@ -166,7 +163,7 @@ async def test_a_dropped_permit_leaves_half_a_second_and_grants_nothing_meanwhil
     await asyncio.sleep(0.1)
     assert station.changes[-1].refusal is Refusal.STOPPING
     await asyncio.sleep(1.0)
-    assert switched(station.plant.since(dropped_s), dropped_s + 0.5) == list(CUT)
+    assert switched(station.plant.since(dropped_s), dropped_s + 0.5) == list(SAFE_STOP)
     assert not station.stub.tripped
 
 
@@ -228,6 +225,20 @@ async def test_no_permit_without_token_or_answers() -> None:
 
 
 @on_loop
+async def test_another_token_before_the_grant_is_complete_ends_it() -> None:
+    station = PlcStation()
+    await asyncio.sleep(0.1)
+    station.token = TOKEN
+    station.request(permit=True)
+    await asyncio.sleep(0.005)
+    station.token += 1
+    station.request(permit=True)
+    await asyncio.sleep(0.1)
+    assert station.changes[-1].refusal is Refusal.STOPPING
+    assert not station.status().flags & plc.PERMISSIVE
+
+
+@on_loop
 async def test_another_token_while_permitted_is_another_run_and_ends_this_one() -> None:
     station = PlcStation()
     await station.permitted()
@@ -258,7 +269,7 @@ async def test_a_repeated_request_only_removes() -> None:
 async def test_a_damaged_request_is_no_request() -> None:
     station = PlcStation()
     await asyncio.sleep(0.1)
-    data = bytearray(plc.encode_request(plc.Request(False, True, True, 0, 1)))
+    data = bytearray(plc.encode_request(plc.Request(False, True, True, True, True, 0, 1)))
     data[0] ^= 0x04
     station.bus.station.send(CanFrame(plc.REQUEST_ID, bytes(data)))
     await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""The safety PLC's voltmeter: its errors, and what it takes for less than 60 V."""
+"""The safety PLC's voltmeter and thermometer: their errors, and what it takes for less than 60 V."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from firmware_stubs.plant import Node
-from firmware_stubs.plc_meter import Voltmeter
+from firmware_stubs.plc_meter import Thermometer, Voltmeter
 from tests.support.fake_plant import FakePlant
 
 P, N, LINK = Node.P, Node.N, Node.LINK
@@ -55,6 +55,15 @@ def test_gain_differs_by_a_percent_and_noise_is_300_mv() -> None:
         gains.append(read_v.mean(axis=0) / (350.0, 75.0, 175.0, -175.0))
     assert np.mean(gains, axis=0) == pytest.approx(np.ones(4), abs=0.004)
     assert np.std(gains, axis=0) == pytest.approx(np.full(4, 0.01), rel=0.25)
+
+
+def test_a_thermometer_is_wrong_by_300_mk_and_always_by_the_same() -> None:
+    read_c = [Thermometer(22.0, seed).read() or 0.0 for seed in range(200)]
+    assert np.mean(read_c) == pytest.approx(22.0, abs=0.07)
+    assert np.std(read_c) == pytest.approx(0.3, rel=0.2)
+    meter = Thermometer(22.0, 1)
+    assert meter.read() == meter.read() == Thermometer(22.0, 1).read()
+    assert Thermometer(None, 1).read() is None
 
 
 def test_a_sample_depends_on_seed_and_number_only() -> None:

@@ -14,7 +14,7 @@ from bmsctl.errors import ScenarioError
 from firmware_stubs.defects import DEFECTS, PackCondition, condition_of
 from firmware_stubs.faults import FAULT_NAMES, TARGETS, Disturbable, FaultInjector
 from firmware_stubs.scenario import Fault, Scenario, read_scenario
-from tests.support.simulate import defect
+from tests.support.simulate import RECIPE, defect
 
 STEPS = ("identify", "precharge")
 
@@ -25,7 +25,7 @@ def read(source: str) -> Scenario:
 
 
 def condition(source: str) -> PackCondition:
-    return condition_of(read(source).defects, series=96)
+    return condition_of(read(source).defects, RECIPE)
 
 
 def fault(kind: str, **parameters: str) -> str:
@@ -60,9 +60,9 @@ def test_a_text_must_fit_its_identifier(kind: str, name: str, length: int) -> No
     ("source", "said"),
     [
         ("a = " + "[" * 5000, "f.toml: nested too deeply; a scenario is [[defect]] and [[fault]] tables"),
-        (GOOD + "[[defect]]\n", "f.toml: defect 2: parameter 'kind' is missing; known: bms_dtc, "),
+        (GOOD + "[[defect]]\n", "f.toml: defect 2: parameter 'kind' is missing; known: balancing_channel, "),
         ("[[fault]]\n", "f.toml: fault 1: parameter 'kind' is missing; known: D1, "),
-        (defect("nonsense"), "f.toml: defect 1: unknown kind 'nonsense'; known: bms_dtc, "),
+        (defect("nonsense"), "f.toml: defect 1: unknown kind 'nonsense'; known: balancing_channel, "),
         ("[[defect]]\nkind = [1]\n", "f.toml: defect 1: unknown kind a list; known: "),
         (fault("D2", after="-1 s"), "f.toml: fault 1 (can.silent): after = '-1 s': must not be negative"),
         (fault("D2", lasts="-1 ms"), "f.toml: fault 1 (can.silent): lasts = '-1 ms': must not be negative"),
@@ -84,6 +84,23 @@ def test_a_text_must_fit_its_identifier(kind: str, name: str, length: int) -> No
             defect("contactor_welded", which="main_plus") + "\n" + defect("contactor_stuck_open", which="main_plus"),
             "f.toml: defect 2 (contactor_stuck_open): main_plus is both welded and stuck open",
         ),
+        (defect("bonding", point="roof", resistance="1 Ohm"), "point = 'roof': the recipe has hv_connector, cover, "),
+        (defect("bonding", point=7, resistance="1 Ohm"), "point = 7: the pack has 6 bonding points (hv_connector, "),
+        (defect("bonding", point=True, resistance="1 Ohm"), "point = True: must be a whole number counted from 1"),
+        (defect("temperature_sensor", sensor=13, open=True), "sensor = 13: the pack has 12 temperature sensors"),
+        (defect("temperature_sensor", sensor=1), "give either offset, or open = true"),
+        (defect("temperature_sensor", sensor=1, open=True, offset="1 K"), "give either offset, or open = true"),
+        (defect("temperature_sensor", sensor=1, open=1), "open = 1: must be true or false"),
+        (defect("busbar_joint", joint=11, resistance="1 mOhm"), "joint = 11: the pack has 10 joints"),
+        (defect("module_swapped", a=1, b=5), "b = 5: the pack has 4 modules"),
+        (defect("module_swapped", a=2, b=2), "a and b are the same slot"),
+        (defect("current_sensor"), "f.toml: defect 1 (current_sensor): give gain, offset, or both"),
+        (defect("current_sensor", gain="2 %"), "gain = '2 %': must be a number without unit, like 1.5"),
+        (defect("cell_resistance", cell=1, factor=0.0), "factor = 0: must be above 0"),
+        (defect("self_discharge", cell=1, rate="1 mV/h"), "rate times age is above 20 mV; that cell fails at rest"),
+        (defect("insulation", side="plus", resistance="1 Ohm"), "side = 'plus': must be one of positive, negative"),
+        (defect("balancing_channel", cell=1, stuck="maybe"), "stuck = 'maybe': must be one of on, off"),
+        (defect("hvil_open", where="here"), "unknown parameter 'where'; known: none"),
     ],
 )
 def test_a_wrong_scenario_is_refused_with_its_place(source: str, said: str) -> None:
@@ -122,6 +139,21 @@ def test_defects_of_different_parts_add_up() -> None:
     assert pack.plant.stuck_open == {Relay.PRECHARGE}
     assert pack.plant.cell_offset_v == {1: 0.001, 96: -0.001}
     assert pack.plant.precharge_ohm == 0.0
+
+
+def test_a_bonding_point_is_meant_by_name_or_by_number() -> None:
+    by_name = condition(defect("bonding", point="cover", resistance="1 Ohm"))
+    assert by_name.plant.bonding_ohm == {2: 1.0}
+    assert by_name == condition(defect("bonding", point=2, resistance="1 Ohm"))
+    both = f"{defect('bonding', point='cover', resistance='1 Ohm')}\n{defect('bonding', point=2, resistance='2 Ohm')}"
+    assert "concerns the same part" in refusal(both)
+
+
+def test_insulation_of_one_side_can_be_bad_inside_and_outside() -> None:
+    inside, outside = {"side": "positive", "resistance": "1 kOhm"}, {"side": "negative", "resistance": "2 kOhm"}
+    pack = condition(f"{defect('insulation', **inside)}\n{defect('insulation', where='outer', **outside)}")
+    assert (pack.plant.insulation_pos_ohm, pack.plant.insulation_neg_ohm) == (1e3, None)
+    assert (pack.plant.outer_pos_ohm, pack.plant.outer_neg_ohm) == (None, 2e3)
 
 
 def test_a_fault_is_read_with_its_defaults() -> None:

@@ -109,6 +109,36 @@ def test_a_frame_of_one_identifier_does_not_pass_for_another() -> None:
     assert unseal(0x202, frames[1]) is None
 
 
+PAYLOADS = st.lists(st.integers(0, (1 << 52) - 1), min_size=24, max_size=24)
+
+
+@given(PAYLOADS, st.integers(0, 1000))
+def test_a_burst_is_sealed_frame_by_frame(payloads: list[int], alive: int) -> None:
+    frames = [codec.seal(can_id, alive, payload) for can_id, payload in zip(codec.CELL_IDS, payloads, strict=True)]
+    assert codec.seal_burst(codec.CELL_IDS, alive, payloads) == frames
+    assert codec.unseal_burst(codec.CELL_IDS, frames) == [(alive & 0xF, payload) for payload in payloads]
+
+
+@given(PAYLOADS, st.integers(0, 23), st.integers(0, 63), st.integers(0, 9))
+def test_a_damaged_frame_of_a_burst_is_dropped_alone(payloads: list[int], at: int, bit: int, length: int) -> None:
+    frames = codec.seal_burst(codec.CELL_IDS, 7, payloads)
+    flipped = (int.from_bytes(frames[at]) ^ 1 << bit).to_bytes(8)
+    cut = (frames[at] + b"\0")[:length]
+    for damaged in (flipped, cut):
+        if damaged != frames[at]:
+            held = codec.unseal_burst(codec.CELL_IDS, [*frames[:at], damaged, *frames[at + 1 :]])
+            assert held[at] is None
+            assert [each for k, each in enumerate(held) if k != at] == [
+                (7, payload) for k, payload in enumerate(payloads) if k != at
+            ]
+
+
+def test_a_frame_in_the_wrong_place_of_a_burst_does_not_pass() -> None:
+    frames = codec.seal_burst(codec.CELL_IDS, 0, range(24))
+    frames[3], frames[4] = frames[4], frames[3]
+    assert [k for k, held in enumerate(codec.unseal_burst(codec.CELL_IDS, frames)) if held is None] == [3, 4]
+
+
 def test_the_message_set_and_the_codec_agree_on_frames() -> None:
     assert {m.frame_id: m.length for m in DBC.messages} == dict(codec.LENGTH)
     assert {m.frame_id: m.cycle_time / 1000 for m in DBC.messages if m.cycle_time} == dict(codec.PERIOD_S)

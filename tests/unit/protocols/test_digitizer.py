@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bmsctl.domain.ports import Resistor
 from bmsctl.protocols import cobs, digitizer
 from bmsctl.protocols.digitizer import (
     Block,
@@ -18,9 +19,11 @@ from bmsctl.protocols.digitizer import (
     ErrorCode,
     Failed,
     Identity,
+    Inserted,
     Mean,
     Message,
     Order,
+    Restarted,
     Stopped,
 )
 
@@ -31,11 +34,16 @@ ORDERS = {
     "mean": Order(Command.MEAN, 8, 200),
     "start": Order(Command.START, 9),
     "stop": Order(Command.STOP, 10),
+    "off": Order(Command.STOP, digitizer.OFF_SEQUENCE),
+    "insert": Order(Command.INSERT, 12, resistor=Resistor.REFERENCE),
+    "insert_none": Order(Command.INSERT, 13),
 }
 MESSAGES: dict[str, Message] = {
     "identity": Identity(7, "DIG3-000017", "1.4.2"),
     "mean_answer": Mean(8, 200, 0, (15.0, -15.0, 0.0), (0.05, 0.050001, 0.0)),
     "stop_answer": Stopped(10, 632),
+    "inserted": Inserted(12, {Resistor.REFERENCE}),
+    "restarted": Restarted(0),
     "error": Failed(11, 0x33, ErrorCode.UNKNOWN_COMMAND),
     "block": Block(9, 5, 0, bytes.fromhex("80 80 7F 7F 4D AC")),
 }
@@ -94,6 +102,20 @@ def test_any_counts_come_back(samples: list[tuple[int, int, int]]) -> None:
     assert np.array_equal(digitizer.samples_v(digitizer.raw_samples(counts)), counts * (1000.0 / 32768))
 
 
+@pytest.mark.parametrize("number", range(4))
+def test_every_resistor_has_its_number_and_its_contact(number: int) -> None:
+    resistor = (None, Resistor.R0_MINUS, Resistor.R0_PLUS, Resistor.REFERENCE)[number]
+    order = digitizer.decode_command(bytes((0x10, 5, number)))
+    assert order == Order(Command.INSERT, 5, resistor=resistor)
+    contacts = digitizer.decode_message(bytes((0x90, 5, 1 << number >> 1)))
+    assert contacts == Inserted(5, set() if resistor is None else {resistor})
+
+
+@given(st.sets(st.sampled_from(list(Resistor))))
+def test_any_contacts_survive(resistors: set[Resistor]) -> None:
+    assert digitizer.decode_message(digitizer.encode_message(Inserted(9, resistors))) == Inserted(9, resistors)
+
+
 @pytest.mark.parametrize(
     ("payload", "error"),
     [
@@ -102,8 +124,10 @@ def test_any_counts_come_back(samples: list[tuple[int, int, int]]) -> None:
         ("02 05", ErrorCode.WRONG_LENGTH),
         ("02 05 00 00", ErrorCode.OUT_OF_RANGE),
         ("02 05 11 27", ErrorCode.OUT_OF_RANGE),
+        ("10 05", ErrorCode.WRONG_LENGTH),
+        ("10 05 04", ErrorCode.OUT_OF_RANGE),
     ],
-    ids=["unknown", "too long", "too short", "n = 0", "n = 10001"],
+    ids=["unknown", "too long", "too short", "n = 0", "n = 10001", "no resistor", "resistor 4"],
 )
 def test_what_is_no_command_has_an_answer(payload: str, error: ErrorCode) -> None:
     data = bytes.fromhex(payload)
@@ -123,8 +147,25 @@ def test_what_is_no_command_has_an_answer(payload: str, error: ErrorCode) -> Non
         "83 09 00",
         "FF 0B 33 09",
         "77 01",
+        "90 0C",
+        "90 0C 08",
+        "FE 00 00",
     ],
-    ids=["empty", "one byte", "no sample", "too few", "101 samples", "short", "not ASCII", "long", "error 9", "type"],
+    ids=[
+        "empty",
+        "one byte",
+        "no sample",
+        "too few",
+        "101 samples",
+        "short",
+        "not ASCII",
+        "long",
+        "error 9",
+        "type",
+        "no contacts",
+        "contact 4",
+        "long restart",
+    ],
 )
 def test_what_is_no_message_is_none(payload: str) -> None:
     assert digitizer.decode_message(bytes.fromhex(payload)) is None

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from bmsctl.domain.ports import TripCause
 from bmsctl.protocols import plc
-from bmsctl.protocols.plc import Question, Refusal, Reply, Request, Status, Voltages
+from bmsctl.protocols.plc import Question, Refusal, Reply, Request, Sense, Status, Voltages
 from bmsctl.protocols.station_bus import AliveWatch, Seal
 from tests.reference.checksum import long_division
 
 FRAMES = tomllib.loads((Path(__file__).parents[2] / "golden/plc/frames.toml").read_text())
 
-QUESTION = Question(0x2A, 0x12345678, plc.GUARD_CLOSED | plc.ESTOP_RELEASED)
+QUESTION = Question(0x2A, 0x12345678, plc.GUARD_CLOSED | plc.ESTOP_RELEASED | plc.HVIL_BRIDGED)
 ANSWER = Reply(0x2A, 0x580E80A4)
-REQUEST = Request(permit=True, kl30=True, kl15=True, token=0x1267, alive=5)
+REQUEST = Request(permit=True, kl30=True, kl15=True, coils=True, hvil=True, token=0x1267, alive=5)
 STATUS = Status(
-    plc.GUARD_CLOSED | plc.ESTOP_RELEASED | plc.KL30 | plc.KL15 | plc.COIL_SUPPLY | plc.DISCHARGING,
+    plc.GUARD_CLOSED | plc.ESTOP_RELEASED | plc.KL30 | plc.KL15 | plc.COIL_SUPPLY | plc.DISCHARGING | plc.HVIL_BRIDGED,
     voltage_free=True,
     cause=TripCause.NONE,
     refusal=Refusal.NONE,
@@ -39,6 +39,7 @@ CHANGED = Status(
     alive=1,
 )
 VOLTAGES = Voltages(350.1, -0.4, None, -174.9, alive=6)
+SENSE = Sense(-2.6, 42, alive=7)
 
 
 def golden(name: str) -> bytes:
@@ -61,6 +62,7 @@ def test_ids_are_those_of_the_golden_frames() -> None:
         "status": plc.STATUS_ID,
         "status_changed": plc.STATUS_CHANGED_ID,
         "voltages": plc.VOLTAGES_ID,
+        "sense": plc.SENSE_ID,
     }
 
 
@@ -71,6 +73,7 @@ def test_encoding_gives_the_golden_bytes() -> None:
     assert plc.encode_status(STATUS) == golden("status")
     assert plc.encode_status(CHANGED, plc.STATUS_CHANGED_ID) == golden("status_changed")
     assert plc.encode_voltages(VOLTAGES) == golden("voltages")
+    assert plc.encode_sense(SENSE) == golden("sense")
 
 
 def test_decoding_the_golden_bytes() -> None:
@@ -80,6 +83,13 @@ def test_decoding_the_golden_bytes() -> None:
     assert plc.decode_status(golden("status")) == STATUS
     assert plc.decode_status(golden("status_changed"), plc.STATUS_CHANGED_ID) == CHANGED
     assert plc.decode_voltages(golden("voltages")) == VOLTAGES
+    assert plc.decode_sense(golden("sense")) == SENSE
+
+
+@pytest.mark.parametrize("wish", ["permit", "kl30", "kl15", "coils", "hvil"])
+def test_every_wish_has_a_bit_of_its_own(wish: str) -> None:
+    only = Request(False, False, False, False, False, 0x1267, 5)._replace(**{wish: True})
+    assert plc.decode_request(plc.encode_request(only)) == only
 
 
 def test_the_response_depends_on_nonce_and_token() -> None:
@@ -94,6 +104,7 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
     "status": plc.decode_status,
     "status_changed": lambda data: plc.decode_status(data, plc.STATUS_CHANGED_ID),
     "voltages": plc.decode_voltages,
+    "sense": plc.decode_sense,
 }
 
 
@@ -113,7 +124,7 @@ def test_a_frame_under_another_id_is_no_frame(name: str) -> None:
     assert [decode(golden(name)) for decode in others] == [None] * len(others)
 
 
-@pytest.mark.parametrize("body", ["03 50 00 00 00 00 00", "03 00 07 00 00 00 00"], ids=["cause 5", "refusal 7"])
+@pytest.mark.parametrize("body", ["03 00 50 00 00 00 00", "03 00 00 08 00 00 00"], ids=["cause 5", "refusal 8"])
 def test_a_cause_or_refusal_that_does_not_exist_is_no_status(body: str) -> None:
     assert plc.decode_status(Seal(plc.STATUS_ID).close(bytes.fromhex(body))) is None
 
@@ -131,6 +142,15 @@ def test_a_voltage_out_of_range_is_no_number(volts: float, read: float | None) -
     decoded = plc.decode_voltages(plc.encode_voltages(Voltages(volts, 0.0, 0.0, volts, 0)))
     assert decoded is not None
     assert (decoded.u_pn, decoded.u_n_pe) == (read, read)
+
+
+@pytest.mark.parametrize(
+    ("air_c", "read_c"),
+    [(22.04, 22.0), (-40.0, -40.0), (3276.7, 3276.7), (3276.8, None), (-3276.8, None), (None, None)],
+)
+def test_an_air_temperature_out_of_range_is_no_number(air_c: float | None, read_c: float | None) -> None:
+    decoded = plc.decode_sense(plc.encode_sense(Sense(air_c, plc.ADAPTER_SHORTED, 0)))
+    assert decoded == Sense(read_c, 255, 0)
 
 
 def test_an_equal_counter_is_a_repetition_unless_whole_turns_lie_between() -> None:

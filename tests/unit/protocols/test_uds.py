@@ -8,7 +8,13 @@ import pytest
 import udsoncan
 from hypothesis import given
 from hypothesis import strategies as st
-from udsoncan.services import ReadDTCInformation, RoutineControl, WriteDataByIdentifier
+from udsoncan.services import (
+    CommunicationControl,
+    ControlDTCSetting,
+    ReadDTCInformation,
+    RoutineControl,
+    WriteDataByIdentifier,
+)
 
 from bmsctl.domain.ports import Dtc
 from bmsctl.protocols import dids, uds
@@ -80,6 +86,33 @@ def test_trouble_codes_pinned_and_by_udsoncan() -> None:
         uds.decode_dtcs(records[:-1])
 
 
+def test_a_list_of_trouble_codes_begins_with_the_status_bits_that_are_kept() -> None:
+    assert uds.decode_dtc_reply(bytes.fromhex("7F 1B181310")) == (0x7F, [Dtc(0x1B1813, 0x10)])
+    assert uds.decode_dtc_reply(b"\x09") == (0x09, [])
+    with pytest.raises(ValueError, match="no availability mask"):
+        uds.decode_dtc_reply(b"")
+    with pytest.raises(ValueError, match="no whole number"):
+        uds.decode_dtc_reply(bytes.fromhex("7F 1B1813"))
+    answer = bytes.fromhex("0A 7F 1B181310")
+    response = udsoncan.Response(ReadDTCInformation, udsoncan.Response.Code.PositiveResponse, data=answer)
+    read: Any = ReadDTCInformation.interpret_response(response, subfunction=0x0A)
+    assert [(dtc.id, dtc.status.test_not_completed_since_last_clear) for dtc in read.service_data.dtcs] == [
+        (0x1B1813, True)
+    ]
+
+
+def test_settings_are_those_of_udsoncan() -> None:
+    for setting in uds.DtcSetting:
+        request: Any = ControlDTCSetting.make_request(setting_type=setting)
+        assert request.get_payload() == bytes((Sid.CONTROL_DTC_SETTING, setting))
+    control: Any = CommunicationControl.make_request(
+        control_type=uds.CommunicationControl.RECEIVE_AND_SEND, communication_type=uds.NORMAL_MESSAGES
+    )
+    assert control.get_payload() == bytes.fromhex("280001")
+    assert CommunicationControl.ControlType.enableRxAndDisableTx == uds.CommunicationControl.RECEIVE_ONLY
+    assert CommunicationControl.ControlType.disableRxAndTx == uds.CommunicationControl.NEITHER
+
+
 def test_requests_are_those_of_udsoncan() -> None:
     routine: Any = RoutineControl.make_request(routine_id=0xB010, control_type=1)
     assert routine.get_payload() == uds.routine(RoutineAction.START, 0xB010)
@@ -135,6 +168,32 @@ def test_scaled_values() -> None:
     assert Scaled(1, 1.0).encode(-5.0) == b"\0"
     with pytest.raises(ValueError, match="due"):
         Scaled(2, 0.1).decode(b"\0")
+
+
+def test_charge_counts_in_both_directions() -> None:
+    # 2,000,000 Ah / 1 mAh = 77359400 stands for none.
+    assert dids.CHARGE.encode(0.0) == bytes.fromhex("77359400")
+    assert dids.CHARGE.encode(7.85) == bytes.fromhex("7735B2AA")
+    assert dids.CHARGE.decode(bytes.fromhex("77358E24")) == pytest.approx(-1.5, abs=1e-6)
+    assert dids.CHARGE.decode(b"\xff" * 4) is None
+
+
+def test_flags() -> None:
+    assert dids.decode_flag(b"\x01") is True
+    assert dids.decode_flag(b"\x00") is False
+    for data in (b"", b"\x02", b"\x00\x01"):
+        with pytest.raises(ValueError, match="00 or 01 is due"):
+            dids.decode_flag(data)
+
+
+def test_bitmaps_of_cells_pinned() -> None:
+    assert dids.bitmap_of([1, 9, 96]).to_bytes(12).hex() == "800000000000000000000101"
+    assert dids.bitmap_of([]) == 0
+
+
+@given(st.sets(st.integers(1, 96)))
+def test_bitmaps_of_cells_come_back(cells: set[int]) -> None:
+    assert dids.cells_in(dids.bitmap_of(cells)) == sorted(cells)
 
 
 @given(st.integers(0, 0xFFFE))

@@ -15,7 +15,7 @@ from bmsctl.protocols.bms_broadcast import CURRENT_ID
 from bmsctl.protocols.isotp import IsoTp
 from firmware_stubs.bms import BmsCondition, demo_key
 from firmware_stubs.sim.loop import VirtualLoop
-from tests.support.bms import Bench
+from tests.support.bms import Bench, golden_exchanges
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "bms" / "diagnostics.txt"
 
@@ -128,6 +128,9 @@ def test_refusals_in_other_sessions() -> None:
             ("2E91E901", "7F 2E 31"),
             ("2EF18741", "7F 2E 31"),
             ("2EF190" + "41" * 17, "7F 2E 33"),
+            ("2E901C" + "41" * 19, "7F 2E 33"),
+            ("2E920201", "7F 2E 31"),
+            ("2E912B" + "00" * 12, "7F 2E 31"),
             ("2E9281", "7F 2E 13"),
             ("2E928114", "7F 2E 13"),
             ("2E92810000", "7F 2E 31"),
@@ -142,7 +145,50 @@ def test_refusals_in_other_sessions() -> None:
             ("280007", "7F 28 31"),
             ("1060", "50 60 0032 01F4"),
             ("2E91E901", "7F 2E 33"),
+            ("2E920201", "7F 2E 33"),
+            ("2E912B" + "00" * 12, "7F 2E 33"),
         )
+
+    simulate(main)
+
+
+@pytest.mark.parametrize("name", golden_exchanges())
+def test_pinned_exchanges(name: str) -> None:
+    held = {"held", "default"}
+    exchanges = [*(golden_exchanges()["supplier"] if name in held else []), *golden_exchanges()[name]]
+
+    async def main(tester: DiagnosticBench) -> None:
+        for request, answers in exchanges:
+            before = len(tester.answers)
+            await tester.ask(request, 2.5 if len(answers) > 1 else 0.1)
+            assert [data.hex(" ").upper() for _, data in tester.answers[before:]] == answers, request
+
+    simulate(main)
+
+
+def test_flash_memory_takes_up_to_2_s_and_nothing_else_is_served_meanwhile() -> None:
+    async def main(tester: DiagnosticBench) -> None:
+        await tester.unlock()
+        waits_s = []
+        for number in range(20):
+            asked_s = tester.loop.time()
+            assert await tester.ask(f"2E9281{number + 20:04X}") == "7F2E78"
+            assert await tester.ask("22F186", 2.4) == "6E9281"
+            waits_s.append(tester.answers[-1][0] - asked_s)
+        assert 0.2 <= min(waits_s) < 0.6
+        assert 1.6 < max(waits_s) <= 2.03
+
+    simulate(main)
+
+
+def test_power_lost_while_flash_memory_is_written_leaves_no_answer() -> None:
+    async def main(tester: DiagnosticBench) -> None:
+        await tester.dialogue(("1003", "50 03 0032 01F4"), ("2E92810014", "7F 2E 78"))
+        tester.stub.set_supply(kl30=False, kl15=False)
+        before = len(tester.answers)
+        await tester.awake()
+        assert len(tester.answers) == before
+        await tester.dialogue(("22F186", "62 F186 01"))
 
     simulate(main)
 
@@ -156,10 +202,10 @@ def test_writing_in_the_supplier_session() -> None:
             ("2E91E902", "7F 2E 31"),
             ("2E91E90101", "7F 2E 13"),
             ("2291EA", "62 91EA 00"),
-            ("2E92810014", "6E 9281"),
-            ("229281", "62 9281 0014"),
-            ("2EF190" + b"VF1AAAA0000000001".hex(), "6E F190"),
-            ("22F190", "62 F190" + b"VF1AAAA0000000001".hex().upper()),
+            ("2E920202", "7F 2E 31"),
+            ("2E912B00", "7F 2E 13"),
+            ("2E901C" + "07" * 19, "7F 2E 31"),
+            ("2E901C" + "41" * 18, "7F 2E 13"),
             ("22F186", "62 F186 60"),
             ("2701", "67 01 00000000"),
             ("1060", "50 60 0032 01F4"),
@@ -366,6 +412,8 @@ def test_cells_lie_behind_bitmaps() -> None:
             ("229080", "62 9080 E0000000"),
             ("229084", "7F 22 31"),
             ("2291E0", "62 91E0 00FC0001"),
+            ("229200", "62 9200 C0000001"),
+            ("229240", "62 9240 00020009"),
         )
 
     simulate(main)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,11 @@ from bmsctl.domain.ports import Dtc, Relay
 from bmsctl.domain.units import Second
 from bmsctl.protocols import bms_broadcast as codec
 from firmware_stubs.bms import BmsCondition
-from firmware_stubs.plant import Node
+from firmware_stubs.plant import Element, Node
 from firmware_stubs.sim.loop import VirtualLoop
-from tests.support.bms import IDENTITY, Bench
+from tests.support.bms import IDENTITY, Bench, simulate
 
 DBC: Any = cantools.database.load_file(Path(__file__).parents[4] / "recipes" / "ampr_small.dbc")
-
-
-def simulate(main: Callable[[], Awaitable[None]]) -> None:
-    loop = VirtualLoop()
-    loop.run_until(main(), 300.0)
-    assert loop.errors == []
 
 
 def seen(bench: Bench, name: str) -> Mapping[str, Any]:
@@ -273,10 +267,6 @@ def thermistor_off(bench: Bench) -> None:
     bench.plant.celsius[4] = 45.0
 
 
-def thermistor_open(bench: Bench) -> None:
-    bench.plant.celsius[4] = math.nan
-
-
 def wire_open(bench: Bench) -> None:
     bench.plant.cell_v[10] = math.nan
 
@@ -293,17 +283,21 @@ def insulation_gone(bench: Bench) -> None:
     bench.plant.insulation = (20e6, 15e3)
 
 
+def loop_open(bench: Bench) -> None:
+    bench.plant.loop_open_s = [(0.0, math.inf)]
+
+
 @pytest.mark.parametrize(
     ("spoil", "codes"),
     [
         (lambda bench: None, []),
         (plus_welded, ["1B0A-73"]),
         (thermistor_off, ["1B04-64"]),
-        (thermistor_open, ["1B04-13"]),
         (wire_open, ["1B01-13"]),
         (cell_dead, ["1B01-64"]),
         (stack_disagrees, ["1B02-64"]),
         (insulation_gone, ["1BA2-1A"]),
+        (loop_open, ["1B18-13"]),
     ],
 )
 def test_the_bms_sets_what_it_really_sees(spoil: Callable[[Bench], None], codes: list[str]) -> None:
@@ -313,6 +307,17 @@ def test_the_bms_sets_what_it_really_sees(spoil: Callable[[Bench], None], codes:
         await bench.awake()
         await asyncio.sleep(15.0)
         assert [str(dtc) for dtc in await bench.bms.dtcs(bench.lease)] == codes
+
+    simulate(main)
+
+
+def test_an_open_temperature_sensor_is_a_sentinel_and_a_trouble_code() -> None:
+    async def main() -> None:
+        bench = Bench(BmsCondition(sensor_open=frozenset({5})))
+        await bench.awake()
+        celsius = await bench.bms.temperatures(bench.lease)
+        assert [index for index, value in enumerate(celsius, 1) if value is None] == [5]
+        assert [str(dtc) for dtc in await bench.bms.dtcs(bench.lease)] == ["1B04-13"]
 
     simulate(main)
 
@@ -363,6 +368,150 @@ def test_above_its_range_the_monitor_saturates() -> None:
         await asyncio.sleep(15.0)
         assert seen(bench, "BMS_Insulation")["InsulationResistance"] == "AboveRange"
         assert await bench.bms.imd(bench.lease, Second(5.0)) == 65534 * 200.0
+
+    simulate(main)
+
+
+@pytest.mark.parametrize("closing", [False, True])
+def test_the_interlock_flag_follows_the_loop_after_about_150_ms(closing: bool) -> None:
+    delays_s: list[float] = []
+
+    async def main(seed: int) -> None:
+        bench = Bench(seed=seed)
+        await bench.awake()
+        changed_s = bench.loop.time() + 0.033
+        bench.plant.loop_open_s = [(0.0, changed_s)] if closing else [(changed_s, math.inf)]
+        await asyncio.sleep(0.0)
+        before, after = ("Open", "Closed") if closing else ("Closed", "Open")
+        while bench.loop.time() < changed_s + 0.12:
+            assert seen(bench, "BMS_Status")["Hvil"] == before
+            await asyncio.sleep(0.01)
+        followed_s = await bench.bms.hvil_becomes(bench.lease, closing, Second(0.5))
+        assert seen(bench, "BMS_Status")["Hvil"] == after
+        delays_s.append(followed_s - changed_s)
+
+    for seed in range(8):
+        VirtualLoop().run_until(main(seed), 20.0)
+    assert min(delays_s) >= 0.12
+    assert max(delays_s) <= 0.281
+
+
+@pytest.mark.parametrize(
+    ("stretches", "setting", "codes"),
+    [
+        ([(1.0, 1.25)], True, []),
+        ([(1.0, 1.45)], True, ["1B18-13"]),
+        ([(1.0, 1.2), (1.3, 1.5), (1.6, 1.8)], True, []),
+        ([(1.0, 1.45)], False, []),
+        ([(1.0, 9.0)], False, ["1B18-13"]),
+    ],
+)
+def test_a_loop_open_for_longer_than_300_ms_is_stored_unless_codes_are_off(
+    stretches: list[tuple[float, float]], setting: bool, codes: list[str]
+) -> None:
+    async def main() -> None:
+        bench = Bench()
+        await bench.awake()
+        await bench.bms.dtc_setting(bench.lease, setting)
+        now_s = bench.loop.time()
+        bench.plant.loop_open_s = [(now_s + from_s, now_s + to_s) for from_s, to_s in stretches]
+        await asyncio.sleep(4.0)
+        await bench.bms.dtc_setting(bench.lease, True)
+        await asyncio.sleep(1.0)
+        assert [str(dtc) for dtc in await bench.bms.dtcs(bench.lease)] == codes
+
+    simulate(main)
+
+
+def test_dividers_and_balancing_end_with_the_session_and_with_the_supply() -> None:
+    async def main() -> None:
+        for seed, lost_after_s in ((1, 5.1), (2, 0.001)):
+            bench = Bench(seed=seed)
+            await bench.awake()
+            await bench.bms.dividers_enable(bench.lease, False)
+            await bench.bms.balance(bench.lease, {7, 90})
+            assert seen(bench, "BMS_Balancing2")["BalancingSwitches2"] == 1 << 41
+            assert seen(bench, "BMS_Taps")["U_P"] == "SNA"
+            bench.leases.revoke_all()
+            lost_s = bench.loop.time()
+            if seed == 2:
+                bench.stub.set_supply(kl30=False, kl15=False)
+            await asyncio.sleep(8.0)
+            assert bench.plant.bled[-1][1] == 0
+            assert bench.plant.switched[-1][1:] == (Element.DIVIDERS, True)
+            assert bench.plant.bled[-1][0] - lost_s <= lost_after_s
+            if seed == 1:
+                assert seen(bench, "BMS_Balancing2")["BalancingSwitches2"] == 0
+                assert seen(bench, "BMS_Taps")["U_P"] == pytest.approx(25.0, abs=0.5)
+
+    simulate(main)
+
+
+async def until(happened: Callable[[], object]) -> None:
+    """Return within half a millisecond of it."""
+    while True:
+        if happened():
+            return
+        await asyncio.sleep(0.0005)
+
+
+def test_frames_already_sent_keep_what_was_before() -> None:
+    async def main() -> None:
+        bench = Bench()
+        await bench.awake()
+        work = asyncio.ensure_future(bench.bms.dividers_enable(bench.lease, False))
+        await until(lambda: bench.plant.switched)
+        assert seen(bench, "BMS_Taps")["U_P"] == pytest.approx(25.0, abs=0.5)
+        await work
+        work = asyncio.ensure_future(bench.bms.balance(bench.lease, {1}))
+        await until(lambda: bench.plant.bled)
+        assert seen(bench, "BMS_Balancing1")["BalancingSwitches1"] == 0
+        await work
+        assert seen(bench, "BMS_Balancing1")["BalancingSwitches1"] == 1
+        assert seen(bench, "BMS_Taps")["U_P"] == "SNA"
+
+    simulate(main)
+
+
+def test_the_sleep_delay_survives_a_loss_of_supply() -> None:
+    async def main() -> None:
+        bench = Bench()
+        await bench.awake()
+        await bench.bms.set_sleep_delay(bench.lease, Second(2.0))
+        bench.stub.set_supply(kl30=False, kl15=False)
+        await asyncio.sleep(2.0)
+        await bench.awake()
+        bench.stub.set_supply(kl30=True, kl15=False)
+        off_s = bench.loop.time()
+        assert 1.4 < await bench.bms.silent(bench.lease, Second(10.0)) - off_s < 2.6
+
+    simulate(main)
+
+
+def test_supply_current_through_a_units_life() -> None:
+    async def main() -> None:
+        bench = Bench()
+        stub, now = bench.stub, bench.loop.time
+        assert stub.supply_current_a(now()) == 0.0
+        await asyncio.sleep(2.0)
+        stub.set_supply(kl30=True, kl15=False)
+        asleep_s = now()
+        await asyncio.sleep(20.0)
+        assert stub.mean_supply_current_a(0.0, asleep_s) == 0.0
+        quiescent_a = stub.mean_supply_current_a(asleep_s + 3.3, asleep_s + 13.3)
+        assert 0.2e-3 <= quiescent_a <= 1.4e-3
+        stub.set_supply(kl30=True, kl15=True)
+        await asyncio.sleep(4.0)
+        assert stub.supply_current_a(now()) == pytest.approx(0.30, abs=0.03)
+        awake_a = stub.supply_current_a(now())
+        await bench.bms.take_relays(bench.lease)
+        await bench.bms.set_relays(bench.lease, {Relay.MAIN_MINUS, Relay.PRECHARGE})
+        assert stub.supply_current_a(now()) == pytest.approx(awake_a + 1.8)
+        bench.bms.open_relays()
+        await asyncio.sleep(0.1)
+        assert stub.supply_current_a(now()) == pytest.approx(awake_a)
+        stub.set_supply(kl30=False, kl15=False)
+        assert stub.supply_current_a(now()) == 0.0
 
     simulate(main)
 

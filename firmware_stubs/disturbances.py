@@ -1,0 +1,143 @@
+"""What faults do to the wires and devices of the simulated station; implements `faults.Disturbable`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import pairwise
+
+from firmware_stubs.faults import SCPI_DEVICES
+from firmware_stubs.noise import Noise
+from firmware_stubs.wiring import Wiring
+
+Pieces = Iterable[tuple[float, bytes]]
+Edit = Callable[[bytes, bytes], bytes]
+"""Makes of a query and its answer what arrives instead."""
+
+READINGS = frozenset({b":MEAS:ARR?", b":MEAS:CURR?", b":FETC:CURR?", b":READ?", b":FETC?", b":SAFE:RES:ALL:MMET?"})
+"""Queries of what an instrument is there to measure."""
+MEASURED = READINGS | {b":MEAS:VOLT?", b":FETC:VOLT?", b":FETC:POW?", b":SAFE:RES:ALL:OMET?"}
+"""Queries of all that is measured; settings, registers and words are not."""
+
+NUMBER = re.compile(rb"[+-]?\d+(?:\.\d+)?(?:E[+-]\d+)?")
+
+
+class Disturbances:
+    """Does to one station what its faults say."""
+
+    def __init__(self, wiring: Wiring, seed: int) -> None:
+        self._wiring = wiring
+        self._noise = Noise(seed, "line.garbage")
+        self._garbled = 0
+        self._asked: dict[str, list[bytes]] = {}
+        for device in SCPI_DEVICES:
+            line = wiring.lines[device]
+            line.tap = partial(self._hear, device, line.tap)
+
+    def mute_can(self, device: str, on: bool) -> None:
+        wiring = self._wiring
+        {"bms": wiring.bms_port, "plc": wiring.plc_port, "matrix": wiring.matrix_port}[device].mute(on)
+
+    def bus_off(self, device: str, on: bool) -> None:
+        bus = self._wiring.pack_can if device == "bms" else self._wiring.station_can
+        bus.station.bus_off = on
+
+    def mute_serial(self, device: str, on: bool) -> None:
+        self._wiring.lines[device].device.muted = on
+
+    def unplug_serial(self, device: str, on: bool) -> None:
+        self._wiring.lines[device].station.down = on
+
+    def garble_serial(self, device: str, on: bool) -> None:
+        self._tamper(device, self._garble if on else None)
+
+    def split_serial(self, device: str, on: bool) -> None:
+        self._tamper(device, _split if on else None)
+
+    def delay_serial(self, device: str, on: bool) -> None:
+        self._tamper(device, _one_behind() if on else None)
+
+    def malform_numbers(self, device: str, on: bool) -> None:
+        self._edit(device, MEASURED, lambda query, said: NUMBER.sub(b"1.2.3", said), on)
+
+    def slip_prefix(self, device: str, on: bool) -> None:
+        self._edit(device, READINGS, _slipped, on)
+
+    def freeze_readings(self, device: str, on: bool) -> None:
+        if device == "digitizer":
+            self._wiring.digitizer.freeze(on)
+        else:
+            self._edit(device, MEASURED, _frozen(), on)
+
+    def restart(self, device: str) -> None:
+        getattr(self._wiring, device).restart()
+
+    def lose_contact(self, device: str, on: bool) -> None:
+        if device == "ohmmeter":
+            self._wiring.ohmmeter.lost_contacts = set(range(1, self._wiring.plant.bonding_points + 1)) if on else set()
+        else:
+            getattr(self._wiring, device).lead_open = on
+
+    def press_estop(self) -> None:
+        self._wiring.plc.press_estop()
+
+    def open_guard(self) -> None:
+        self._wiring.plc.open_guard()
+
+    def _tamper(self, device: str, tamper: Callable[[bytes], Pieces] | None) -> None:
+        self._wiring.lines[device].device.tamper = tamper
+
+    def _hear(self, device: str, tap: Callable[[bytes], None] | None, message: bytes) -> None:
+        """Remember what an instrument has been asked: only the question tells what an answer is about."""
+        queries = [unit for unit in message.strip().split(b";") if unit.endswith(b"?")]
+        if queries:
+            self._asked[device] = queries
+        if tap is not None:
+            tap(message)
+
+    def _edit(self, device: str, queries: frozenset[bytes], edit: Edit, on: bool) -> None:
+        """Change the answers to these queries."""
+
+        def tamper(data: bytes) -> Pieces:
+            fields = data.split(b";")
+            for index, query in enumerate(self._asked.get(device, [])[: len(fields)]):
+                if query in queries:
+                    fields[index] = edit(query, fields[index])
+            return [(0.0, b";".join(fields))]
+
+        self._tamper(device, tamper if on else None)
+
+    def _garble(self, data: bytes) -> Pieces:
+        """Flip bits in one byte of about every eighth; which, depends on how many bytes came before."""
+        draws = self._noise.normal(self._garbled, len(data))
+        self._garbled += len(data)
+        return [(0.0, bytes(byte ^ (0x55 if draw > 1.15 else 0) for byte, draw in zip(data, draws, strict=True)))]
+
+
+def _split(data: bytes) -> Pieces:
+    """As six reads see it that come while it arrives; the last byte is on time."""
+    marks = sorted({0, 1, 2, 3, len(data) // 2, len(data) - 1, len(data)})
+    return [(0.0, data[low:high]) for low, high in pairwise(marks) if high <= len(data)]
+
+
+def _one_behind() -> Callable[[bytes], Pieces]:
+    """Each query is given the answer to the one before."""
+    held: list[bytes] = []
+
+    def tamper(data: bytes) -> Pieces:
+        held.append(data)
+        return [(0.0, held[-2])] if len(held) > 1 else []
+
+    return tamper
+
+
+def _slipped(query: bytes, said: bytes) -> bytes:
+    """Every number a thousand times too large."""
+    return NUMBER.sub(lambda found: f"{1e3 * float(found[0]):+.6E}".encode(), said)
+
+
+def _frozen() -> Edit:
+    """Every number stays as it was in the first answer to the same query."""
+    first: dict[bytes, bytes] = {}
+    return lambda query, said: first.setdefault(query, said)
