@@ -14,8 +14,7 @@ import numpy as np
 from bmsctl.domain.ports import F64, Relay
 from bmsctl.protocols import bms_broadcast as codec
 from bmsctl.protocols.bms_broadcast import PERIOD_S, Hvil, InsulationState, OperatingState, Taps
-from firmware_stubs.bms.imd import InsulationMonitor
-from firmware_stubs.bms.measure import FrontEnd
+from firmware_stubs.bms.sensors import Sensors
 from firmware_stubs.noise import draw
 from firmware_stubs.ports import Cyclic
 
@@ -40,10 +39,11 @@ class BmsState:
 class Broadcaster:
     """Encodes one unit's frames."""
 
-    def __init__(self, state: BmsState, front_end: FrontEnd, monitor: InsulationMonitor, seed: int) -> None:
+    def __init__(self, state: BmsState, sensors: Sensors, seed: int) -> None:
         self._state = state
-        self._front_end = front_end
-        self._monitor = monitor
+        self._front_end = sensors.front_end
+        self._monitor = sensors.monitor
+        self._interlock = sensors.interlock
         self._starts = draw(seed, "bms.start_up")
         self._blank = dict.fromkeys(PERIOD_S, 0)
 
@@ -85,7 +85,8 @@ class Broadcaster:
     def _status(self, n: int, t_s: float) -> bytes:
         if n < self._blank[codec.STATUS_ID]:
             return codec.encode_status(OperatingState.BOOT, Hvil.UNAVAILABLE, self._state.coils, n)
-        return codec.encode_status(self._state.operating, Hvil.CLOSED, self._state.coils, n)
+        hvil = Hvil.CLOSED if self._interlock.closed(t_s) else Hvil.OPEN
+        return codec.encode_status(self._state.operating, hvil, self._state.coils, n)
 
     def _busbars(self, n: int, t_s: float) -> bytes:
         values: list[float | None] = [None] * codec.BUSBARS
@@ -125,15 +126,15 @@ def _cyclic(can_id: int, encode: Callable[[int, float], bytes]) -> Cyclic:
 
 def _together(can_ids: Sequence[int], measure: _Burst) -> list[Cyclic]:
     """Frames that are measured together: the newest burst is kept for the others."""
-    newest: tuple[int, list[int]] = (-1, [])
+    newest: tuple[int, list[bytes]] = (-1, [])
 
-    def member(index: int, can_id: int) -> Callable[[int, float], bytes]:
+    def member(index: int) -> Callable[[int, float], bytes]:
         def data(n: int, t_s: float) -> bytes:
             nonlocal newest
             if newest[0] != n:
-                newest = (n, measure(n, t_s))
-            return codec.seal(can_id, n, newest[1][index])
+                newest = (n, codec.seal_burst(can_ids, n, measure(n, t_s)))
+            return newest[1][index]
 
         return data
 
-    return [_cyclic(can_id, member(index, can_id)) for index, can_id in enumerate(can_ids)]
+    return [_cyclic(can_id, member(index)) for index, can_id in enumerate(can_ids)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,11 +13,8 @@ from bmsctl.protocols.bms_broadcast import Hvil
 from bmsctl.protocols.dids import RELAY_BYPASS, RELAY_DRIVER, TEXTS, Did, cell_did
 from bmsctl.protocols.uds import Session
 from firmware_stubs.bms.broadcast import BmsState
-from firmware_stubs.bms.imd import InsulationMonitor
-from firmware_stubs.bms.measure import FrontEnd
-
-OCV_V = (3.0, 3.45, 3.555, 3.622, 3.663, 3.705, 3.79, 3.99, 4.2)
-OCV_PERCENT = (0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 80.0, 100.0)
+from firmware_stubs.bms.sensors import Sensors
+from firmware_stubs.bms.takeover import Takeover
 
 DEFAULT_SLEEP_DELAY_S = 25.0
 SLEEP_DELAY_MIN_S, SLEEP_DELAY_MAX_S = 1.0, 600.0
@@ -28,25 +25,26 @@ SUPPLIER = frozenset({Session.SUPPLIER})
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One identifier. `write` returns False for a value out of range; None: it cannot be written."""
+    """One identifier. `write` returns False for a value out of range; None: it cannot be written. `flash`: writing
+    takes the time of non-volatile memory."""
 
     read: Callable[[], bytes]
     write: Callable[[bytes], bool] | None = None
     length: int = 0
     sessions: frozenset[Session] = frozenset()
     secured: bool = False
+    flash: bool = False
 
 
 @dataclass
 class BmsSettings:
-    """What a tester can change; `bypassed` are the relays taken over. Lost with the supply."""
+    """What a tester can change for good; kept in non-volatile memory."""
 
-    bypassed: set[Did] = field(default_factory=set)
     sleep_delay_s: float = DEFAULT_SLEEP_DELAY_S
 
 
 def identification(identity: BmsIdentity) -> dict[int, Entry]:
-    """Identifiers that say what the unit is. The VIN is blank and can be written."""
+    """Identifiers that say what the unit is. VIN and traceability number are blank and can be written."""
     texts = {
         Did.REVISION: "AB",
         Did.BOOT_SOFTWARE: "BOOT0100",
@@ -65,27 +63,27 @@ def identification(identity: BmsIdentity) -> dict[int, Entry]:
     }
     memory = {did: TEXTS[did].encode(text) for did, text in texts.items()}
 
-    def write_vin(data: bytes) -> bool:
-        if not (data.isalnum() or not data.strip()):
-            return False
-        memory[Did.VIN] = data
-        return True
+    def writable(did: Did, valid: Callable[[bytes], bool]) -> Entry:
+        def write(data: bytes) -> bool:
+            if not valid(data):
+                return False
+            memory[did] = data
+            return True
+
+        return Entry(lambda: memory[did], write, TEXTS[did].length, EXTENDED, secured=True, flash=True)
 
     def text(did: Did) -> Entry:
-        if did is Did.VIN:
-            return Entry(lambda: memory[did], write_vin, TEXTS[did].length, EXTENDED, secured=True)
         return Entry(lambda: memory[did])
 
-    return {did: text(did) for did in memory}
+    entries: dict[int, Entry] = {did: text(did) for did in memory}
+    entries[Did.VIN] = writable(Did.VIN, lambda data: data.isalnum() or not data.strip())
+    entries[Did.TRACEABILITY] = writable(Did.TRACEABILITY, lambda data: all(0x20 <= byte < 0x7F for byte in data))
+    return entries
 
 
-def measurements(
-    front_end: FrontEnd, monitor: InsulationMonitor, state: BmsState, now: Callable[[], float]
-) -> dict[int, Entry]:
+def measurements(sensors: Sensors, state: BmsState, now: Callable[[], float]) -> dict[int, Entry]:
     """Identifiers that say what the unit measures, at the moment of the request."""
-
-    def soc() -> float:
-        return float(np.interp(float(np.nanmean(front_end.cell_v(now()))), OCV_V, OCV_PERCENT))
+    front_end, charge = sensors.front_end, sensors.charge
 
     def cell(index: int) -> Entry:
         return Entry(lambda: dids.CELL_VOLTAGE.encode(_number(front_end.cell_v(now())[index])))
@@ -98,8 +96,8 @@ def measurements(
 
     celsius, volts = dids.TEMPERATURE, dids.CELL_VOLTAGE
     entries: dict[int, Entry] = {
-        Did.SOC: Entry(lambda: dids.PERCENT.encode(soc())),
-        Did.USABLE_SOC: Entry(lambda: dids.PERCENT.encode(soc())),
+        Did.SOC: Entry(lambda: dids.PERCENT.encode(charge.percent(now()))),
+        Did.USABLE_SOC: Entry(lambda: dids.PERCENT.encode(charge.percent(now()))),
         Did.SOH: Entry(lambda: dids.PERCENT.encode(100.0)),
         Did.PACK_VOLTAGE: Entry(lambda: dids.PACK_VOLTAGE.encode(front_end.taps(now()).u_batt)),
         Did.CELL_VOLTAGE_MAX: Entry(lambda: volts.encode(float(np.nanmax(front_end.cell_v(now()))))),
@@ -107,10 +105,10 @@ def measurements(
         Did.TEMPERATURE_MEAN: Entry(lambda: celsius.encode(float(np.nanmean(front_end.temperature_c(now()))))),
         Did.TEMPERATURE_MIN: Entry(lambda: celsius.encode(float(np.nanmin(front_end.temperature_c(now()))))),
         Did.TEMPERATURE_MAX: Entry(lambda: celsius.encode(float(np.nanmax(front_end.temperature_c(now()))))),
-        Did.INSULATION: Entry(lambda: dids.INSULATION.encode(monitor.read(now()).resistance_ohm)),
-        Did.INTERLOCK: Entry(lambda: bytes((Hvil.CLOSED,))),
+        Did.INSULATION: Entry(lambda: dids.INSULATION.encode(sensors.monitor.read(now()).resistance_ohm)),
+        Did.INTERLOCK: Entry(lambda: bytes((Hvil.CLOSED if sensors.interlock.closed(now()) else Hvil.OPEN,))),
+        Did.CHARGE: Entry(lambda: dids.CHARGE.encode(charge.charge_ah(now()))),
         Did.CURRENT: Entry(lambda: dids.CURRENT.encode(front_end.current_a(now()))),
-        Did.BALANCING: Entry(lambda: state.balancing.to_bytes(-(-front_end.series // 8))),
         Did.OPERATING_STATE: Entry(lambda: bytes((state.operating,))),
     }
     entries.update({cell_did(index + 1): cell(index) for index in range(front_end.series)})
@@ -119,36 +117,28 @@ def measurements(
     return entries
 
 
-def controls(
-    settings: BmsSettings,
-    state: BmsState,
-    monitor: InsulationMonitor,
-    bypass_changed: Callable[[], None],
-    switch_monitor: Callable[[bool], None],
-) -> dict[int, Entry]:
-    """Identifiers that change what the unit does.
+def controls(takeover: Takeover, settings: BmsSettings, state: BmsState, sensors: Sensors) -> dict[int, Entry]:
+    """Identifiers that change what the unit does."""
+    front_end = sensors.front_end
+    bitmap_length = -(-front_end.series // 8)
 
-    `bypass_changed` is called after a relay was taken or given back, `switch_monitor` to start and stop the
-    insulation monitor.
-    """
-
-    def bypass(did: Did) -> Entry:
-        def write(data: bytes) -> bool:
+    def flag(read: Callable[[], bool], write: Callable[[bool], None]) -> Entry:
+        def write_flag(data: bytes) -> bool:
             if data[0] > 1:
                 return False
-            (settings.bypassed.add if data[0] else settings.bypassed.discard)(did)
-            bypass_changed()
+            write(bool(data[0]))
             return True
 
-        return Entry(lambda: bytes((did in settings.bypassed,)), write, 1, SUPPLIER, secured=True)
+        return Entry(lambda: bytes((read(),)), write_flag, 1, SUPPLIER, secured=True)
+
+    def bypass(did: Did) -> Entry:
+        return flag(lambda: did in takeover.bypassed, lambda taken: takeover.relay(did, taken))
 
     def driver(relay: Relay) -> Entry:
         return Entry(lambda: bytes((relay in state.coils,)))
 
-    def write_insulation(data: bytes) -> bool:
-        if data[0] > 1:
-            return False
-        switch_monitor(not data[0])
+    def write_balancing(data: bytes) -> bool:
+        takeover.balance(int.from_bytes(data))
         return True
 
     def write_delay(data: bytes) -> bool:
@@ -160,11 +150,17 @@ def controls(
 
     entries: dict[int, Entry] = {did: bypass(did) for did in RELAY_BYPASS.values()}
     entries.update({did: driver(relay) for relay, did in RELAY_DRIVER.items()})
-    entries[Did.INSULATION_BYPASS] = Entry(
-        lambda: bytes((not monitor.on,)), write_insulation, 1, SUPPLIER, secured=True
+    entries[Did.INSULATION_BYPASS] = flag(lambda: not sensors.monitor.on, lambda off: takeover.monitor(not off))
+    entries[Did.DIVIDER_BYPASS] = flag(lambda: not front_end.dividers, lambda off: takeover.dividers(not off))
+    entries[Did.BALANCING] = Entry(
+        lambda: state.balancing.to_bytes(bitmap_length), write_balancing, bitmap_length, SUPPLIER, secured=True
     )
     entries[Did.SLEEP_DELAY] = Entry(
-        lambda: dids.SLEEP_DELAY.encode(settings.sleep_delay_s), write_delay, dids.SLEEP_DELAY.length, EXTENDED
+        lambda: dids.SLEEP_DELAY.encode(settings.sleep_delay_s),
+        write_delay,
+        dids.SLEEP_DELAY.length,
+        EXTENDED,
+        flash=True,
     )
     return entries
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from bmsctl.domain.ports import Dtc, Relay
+from bmsctl.domain.ports import F64, Dtc, Relay
+from bmsctl.protocols.bms_broadcast import Taps
 from bmsctl.protocols.uds import ALL_DTCS, DtcStatus
-from firmware_stubs.bms.measure import View
 from firmware_stubs.noise import draw
 
 AVAILABILITY = 0x7F
@@ -36,9 +37,20 @@ SUM_DEVIATION = 0.02
 SENSOR_LOW_C, SENSOR_HIGH_C = -35.0, 90.0
 SENSOR_FROM_MEDIAN_K = 15.0
 WELD_RATIO = 0.6
+WELD_INSULATION_OHM = 1e6
 INSULATION_OHM_PER_V = 100.0
 
 Coils = frozenset[Relay]
+
+
+class View(NamedTuple):
+    """What is measured at one moment, NaN where a wire is open, and whether the interlock loop was broken before."""
+
+    cell_v: F64
+    temperature_c: F64
+    taps: Taps
+    insulation_ohm: float | None
+    interlock_broken: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +85,12 @@ def _thermistor_implausible(view: View, coils: Coils) -> bool:
 
 
 def _plus_closed_without_coil(view: View, coils: Coils) -> bool:
-    """Outer plus sees the stack though nothing is driven; a weld at minus does not show at rest."""
+    """Outer plus sees the stack though nothing is driven; a weld at minus does not show at rest.
+
+    An insulation fault at plus looks the same to a tap as soon as anything ties the outer poles to chassis.
+    """
+    if view.insulation_ohm is None or view.insulation_ohm < WELD_INSULATION_OHM:
+        return False
     return not coils and (view.taps.u_p or 0.0) > WELD_RATIO * (view.taps.u_batt or 0.0)
 
 
@@ -83,6 +100,10 @@ def _insulation_low(view: View, coils: Coils) -> bool:
     return view.insulation_ohm < INSULATION_OHM_PER_V * (view.taps.u_batt or 0.0)
 
 
+def _interlock_broken(view: View, coils: Coils) -> bool:
+    return view.interlock_broken
+
+
 MONITORS = (
     Monitor(0x1B0113, _cell_wire_open),
     Monitor(0x1B0164, _cell_implausible),
@@ -90,6 +111,7 @@ MONITORS = (
     Monitor(0x1B0413, _thermistor_open),
     Monitor(0x1B0464, _thermistor_implausible),
     Monitor(0x1B0A73, _plus_closed_without_coil),
+    Monitor(0x1B1813, _interlock_broken),
     Monitor(0x1BA21A, _insulation_low),
 )
 

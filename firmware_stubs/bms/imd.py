@@ -33,9 +33,10 @@ class Monitored(NamedTuple):
 class InsulationMonitor:
     """One unit's monitor, of both poles in parallel."""
 
-    def __init__(self, plant: BmsPlant, seed: int) -> None:
+    def __init__(self, plant: BmsPlant, gain: float, seed: int) -> None:
+        """`gain`: on top of the drawn one, 1 for a good unit."""
         self._plant = plant
-        self._gain = 1.0 + GAIN_SD * float(draw(seed, "bms.imd_gain").standard_normal())
+        self._gain = gain * (1.0 + GAIN_SD * float(draw(seed, "bms.imd_gain").standard_normal()))
         self._noise = Noise(seed, "bms.imd")
         self._starts = draw(seed, "bms.imd_start")
         self._on_s: float | None = None

@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
 from bmsctl.protocols import uds
 from bmsctl.protocols.dids import Did, Routine, is_bitmap
 from bmsctl.protocols.timing import Deadline, Timer
-from bmsctl.protocols.uds import DtcReport, Nrc, RoutineAction, Session, Sid
+from bmsctl.protocols.uds import CommunicationControl, DtcReport, DtcSetting, Nrc, RoutineAction, Session, Sid
 from firmware_stubs.bms.dids import Entry, bitmap
 from firmware_stubs.bms.dtcs import AVAILABILITY, DtcMemory
+from firmware_stubs.noise import draw
 
 S3_S = 5.0
 P2_MS, P2_STAR_10MS = 50, 500
@@ -25,11 +24,14 @@ KEY_TRIES = 3
 KEY_DELAY_S = 10.0
 SEED_BYTES = 4
 OPEN_WIRE_S = 2.0
+FLASH_S = (0.2, 2.0)
+"""Writing to non-volatile memory."""
 READ_MAX = 8
 """Identifiers in one ReadDataByIdentifier."""
 
 _SESSIONS = frozenset({Session.DEFAULT, Session.EXTENDED, Session.SUPPLIER})
 _HARD_RESET, _SOFT_RESET = 0x01, 0x03
+_MESSAGES = (uds.NORMAL_MESSAGES, 0x03)
 _SILENT_IF_FUNCTIONAL = frozenset(
     {
         Nrc.SERVICE_NOT_SUPPORTED,
@@ -67,7 +69,7 @@ class Ecu(Protocol):
         ...
 
     def end_bypass(self) -> None:
-        """Take relays and insulation monitor back: contactors open, monitor on."""
+        """Take everything back: contactors open, monitor on, dividers connected, no balancing."""
         ...
 
     def reset(self) -> None:
@@ -107,10 +109,11 @@ class _Service:
 class UdsServer:
     """One BMS's server."""
 
-    def __init__(self, ecu: Ecu, timer: Timer, seeds: np.random.Generator, key: Callable[[bytes], bytes]) -> None:
+    def __init__(self, ecu: Ecu, timer: Timer, seed: int, key: Callable[[bytes], bytes]) -> None:
         self._ecu = ecu
         self._timer = timer
-        self._seeds = seeds
+        self._seeds = draw(seed, "bms.seed")
+        self._flash = draw(seed, "bms.flash")
         self._key = key
         self._session = Session.DEFAULT
         self._s3 = Deadline(timer, self.fall_back)
@@ -162,7 +165,7 @@ class UdsServer:
         self._unlocked = False
         self._seed = None
         self._open_wire_s = None
-        self._ecu.dtcs.setting = True
+        self._set_dtcs(True)
         self._ecu.end_bypass()
         self._ecu.broadcast(True)
         if session is Session.DEFAULT:
@@ -235,7 +238,7 @@ class UdsServer:
         entry = self._ecu.dids.get(did)
         return None if entry is None else entry.read()
 
-    def _write(self, request: bytes) -> bytes:
+    def _write(self, request: bytes) -> Reply | bytes:
         entry = self._ecu.dids.get(int.from_bytes(request[1:3]))
         if entry is None or entry.write is None or self._session not in entry.sessions:
             raise _Refused(Nrc.REQUEST_OUT_OF_RANGE)
@@ -245,7 +248,10 @@ class UdsServer:
             raise _Refused(Nrc.INCORRECT_LENGTH)
         if not entry.write(request[3:]):
             raise _Refused(Nrc.REQUEST_OUT_OF_RANGE)
-        return b"\x6e" + request[1:3]
+        done = b"\x6e" + request[1:3]
+        if not entry.flash:
+            return done
+        return Reply(at_s=self._timer.time() + float(self._flash.uniform(*FLASH_S)), later=lambda: done)
 
     def _security(self, request: bytes) -> bytes:
         send_key = request[1] & ~uds.SUPPRESS == 0x02
@@ -276,10 +282,10 @@ class UdsServer:
         raise _Refused(Nrc.EXCEEDED_NUMBER_OF_ATTEMPTS)
 
     def _communication(self, request: bytes) -> bytes:
-        if request[2] not in (0x01, 0x03):
+        if request[2] not in _MESSAGES:
             raise _Refused(Nrc.REQUEST_OUT_OF_RANGE)
         control = request[1] & ~uds.SUPPRESS
-        self._ecu.broadcast(control == 0x00)
+        self._ecu.broadcast(control == CommunicationControl.RECEIVE_AND_SEND)
         return bytes((0x68, control))
 
     def _routine(self, request: bytes) -> Reply | bytes:
@@ -319,9 +325,13 @@ class UdsServer:
 
     def _dtc_setting(self, request: bytes) -> bytes:
         setting = request[1] & ~uds.SUPPRESS
-        self._ecu.judge_dtcs()
-        self._ecu.dtcs.setting = setting == 0x01
+        self._set_dtcs(setting == DtcSetting.ON)
         return bytes((0xC5, setting))
+
+    def _set_dtcs(self, on: bool) -> None:
+        """Let codes be set or not, after those due until now."""
+        self._ecu.judge_dtcs()
+        self._ecu.dtcs.setting = on
 
 
 _SERVICES: Mapping[int, _Service] = {
@@ -332,10 +342,10 @@ _SERVICES: Mapping[int, _Service] = {
     Sid.READ_DATA_BY_IDENTIFIER: _Service(UdsServer._read, 3, 1 + 2 * READ_MAX),
     Sid.SECURITY_ACCESS: _Service(UdsServer._security, 2, 2 + SEED_BYTES, frozenset({0x01, 0x02}), in_default=False),
     Sid.COMMUNICATION_CONTROL: _Service(
-        UdsServer._communication, 3, 3, frozenset({0x00, 0x01, 0x03}), in_default=False
+        UdsServer._communication, 3, 3, frozenset(CommunicationControl), in_default=False
     ),
     Sid.WRITE_DATA_BY_IDENTIFIER: _Service(UdsServer._write, 4, 64, in_default=False),
     Sid.ROUTINE_CONTROL: _Service(UdsServer._routine, 4, 4, frozenset(RoutineAction), in_default=False),
     Sid.TESTER_PRESENT: _Service(UdsServer._tester_present, 2, 2, frozenset({0x00})),
-    Sid.CONTROL_DTC_SETTING: _Service(UdsServer._dtc_setting, 2, 2, frozenset({0x01, 0x02}), in_default=False),
+    Sid.CONTROL_DTC_SETTING: _Service(UdsServer._dtc_setting, 2, 2, frozenset(DtcSetting), in_default=False),
 }

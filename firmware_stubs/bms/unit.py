@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,13 +13,16 @@ from bmsctl.domain.links import CanFrame
 from bmsctl.domain.ports import BmsIdentity, Relay
 from bmsctl.protocols import bms_broadcast as codec
 from bmsctl.protocols.bms_broadcast import OperatingState
-from bmsctl.protocols.dids import RELAY_BYPASS
+from bmsctl.protocols.dids import RELAY_BYPASS, bitmap_of
 from firmware_stubs.bms.broadcast import BmsState, Broadcaster
+from firmware_stubs.bms.condition import BmsCondition
+from firmware_stubs.bms.consumption import Consumption
 from firmware_stubs.bms.diagnostics import Diagnostics
 from firmware_stubs.bms.dids import BmsSettings, controls, identification, measurements
 from firmware_stubs.bms.dtcs import DtcMemory
-from firmware_stubs.bms.imd import InsulationMonitor
-from firmware_stubs.bms.measure import BmsPlant, FrontEnd
+from firmware_stubs.bms.measure import BmsPlant, clipped
+from firmware_stubs.bms.sensors import Sensors
+from firmware_stubs.bms.takeover import Takeover
 from firmware_stubs.bms.uds import UdsServer
 from firmware_stubs.noise import draw
 from firmware_stubs.ports import CanPort
@@ -29,7 +32,6 @@ SLEEP_SD = 2.0 / 25.0
 """Standard deviation of the sleep delay, relative."""
 COIL_S = (0.010, 0.020)
 """From a relay request to the coil."""
-DEVIATIONS_MAX = 3.0
 
 
 class Power(enum.Enum):
@@ -39,15 +41,6 @@ class Power(enum.Enum):
     ASLEEP = enum.auto()
     BOOTING = enum.auto()
     AWAKE = enum.auto()
-
-
-@dataclass(frozen=True)
-class BmsCondition:
-    """What is wrong with a unit; None or empty: as its bill of materials says."""
-
-    software_version: str | None = None
-    pack_serial: str | None = None
-    dtcs: tuple[int, ...] = ()
 
 
 def demo_key(seed: bytes) -> bytes:
@@ -77,17 +70,17 @@ class BmsStub:
         self._settings = BmsSettings()
         self._requested_alive: int | None = None
         self._sending = False
-        self._front_end = FrontEnd(plant, seed)
-        self._monitor = InsulationMonitor(plant, seed)
-        self._broadcaster = Broadcaster(self._state, self._front_end, self._monitor, seed)
+        self._consumption = Consumption(condition.quiescent_current_a, seed)
+        self._sensors = sensors = Sensors.of(plant, condition, seed)
+        self._broadcaster = Broadcaster(self._state, sensors, seed)
+        self._takeover = Takeover(port, self._state, sensors, self._loop.time, self._relays_changed)
         self.dtcs = DtcMemory(condition.dtcs, seed)
-        now = self._loop.time
         self.dids = {
             **identification(_as_condition(identity, condition)),
-            **measurements(self._front_end, self._monitor, self._state, now),
-            **controls(self._settings, self._state, self._monitor, self._bypass_changed, self._switch_monitor),
+            **measurements(sensors, self._state, self._loop.time),
+            **controls(self._takeover, self._settings, self._state, sensors),
         }
-        server = UdsServer(self, self._loop, draw(seed, "bms.seed"), demo_key)
+        server = UdsServer(self, self._loop, seed, demo_key)
         self._diagnostics = Diagnostics(port, server, draw(seed, "bms.p2"))
         port.listen([codec.RELAY_REQUEST_ID], self._relay_request)
 
@@ -97,25 +90,44 @@ class BmsStub:
         if not kl30:
             if self._power is not Power.OFF:
                 self._halt(Power.OFF)
-                self._settings.sleep_delay_s = BmsSettings().sleep_delay_s
             return
         if self._power is Power.OFF:
             self._power = Power.ASLEEP
+            self._consume()
         if self._power is Power.ASLEEP and kl15:
             self._boot()
         elif self._power is Power.AWAKE:
             self._heed_wake_line()
 
+    def supply_current_a(self, t_s: float) -> float:
+        """Current drawn from KL30 at a loop time up to now."""
+        return self._consumption.current_a(t_s)
+
+    def mean_supply_current_a(self, from_s: float, to_s: float) -> float:
+        """Mean of the current drawn from KL30 over a window that ends by now."""
+        return self._consumption.mean_a(from_s, to_s)
+
+    def _consume(self) -> None:
+        """Draw what the present power state and coils need."""
+        now_s = self._loop.time()
+        if self._power is Power.OFF:
+            self._consumption.off(now_s)
+        elif self._power is Power.ASLEEP:
+            self._consumption.asleep(now_s)
+        else:
+            self._consumption.awake(now_s, len(self._state.coils))
+
     def _boot(self) -> None:
         self._power = Power.BOOTING
         self._epoch += 1
+        self._consume()
         self._loop.call_later(BOOT_S + BOOT_SD_S * self._deviation(), self._in_epoch(self._start))
 
     def _start(self) -> None:
         self._power = Power.AWAKE
         now_s = self._loop.time()
         self._state.operating = OperatingState.RUN
-        self._monitor.switch(now_s, True)
+        self._sensors.wake(now_s)
         self.dtcs.wake(now_s)
         self._diagnostics.wake()
         self._sending = True
@@ -143,7 +155,8 @@ class BmsStub:
             self._sleep_timer.cancel()
             self._sleep_timer = None
         self._requested_alive = None
-        self._monitor.switch(self._loop.time(), False)
+        self._sensors.halt(self._loop.time())
+        self._consume()
 
     def reset(self) -> None:
         self._halt(Power.ASLEEP)
@@ -162,33 +175,25 @@ class BmsStub:
 
     def judge_dtcs(self) -> None:
         now_s = self._loop.time()
-        view = self._front_end.view(now_s, self._monitor.settled_ohm(now_s))
-        self.dtcs.update(now_s, view, frozenset(self._state.coils))
+        self.dtcs.update(now_s, self._sensors.view(now_s), frozenset(self._state.coils))
 
     def open_wires(self) -> int:
-        open_wire = np.isnan(self._front_end.cell_v(self._loop.time()))
-        return sum(1 << int(index) for index in np.flatnonzero(open_wire))
+        open_wire = np.isnan(self._sensors.front_end.cell_v(self._loop.time()))
+        return bitmap_of(1 + int(index) for index in np.flatnonzero(open_wire))
 
     def end_bypass(self) -> None:
-        self._settings.bypassed.clear()
-        self._bypass_changed()
-        if self._power is Power.AWAKE:
-            self._switch_monitor(True)
+        self._takeover.end(awake=self._power is Power.AWAKE)
 
-    def _switch_monitor(self, on: bool) -> None:
-        self._port.settle([codec.INSULATION_ID])
-        self._monitor.switch(self._loop.time(), on)
-
-    def _bypass_changed(self) -> None:
+    def _relays_changed(self) -> None:
         """A relay given back opens: the BMS itself wants none closed without a vehicle."""
         for relay, did in RELAY_BYPASS.items():
-            if did not in self._settings.bypassed:
+            if did not in self._takeover.bypassed:
                 self._drive(relay, False)
         self._tell()
 
     def _tell(self) -> None:
         """Let the status frame say what the BMS is doing, from its next transmission."""
-        if self._settings.bypassed:
+        if self._takeover.bypassed:
             operating = OperatingState.PLANT
         else:
             operating = OperatingState.RUN if self._kl15 else OperatingState.SHUTTING_DOWN
@@ -207,7 +212,7 @@ class BmsStub:
 
     def _obey(self, wanted: frozenset[Relay]) -> None:
         for relay, did in RELAY_BYPASS.items():
-            if did in self._settings.bypassed:
+            if did in self._takeover.bypassed:
                 self._drive(relay, relay in wanted)
 
     def _drive(self, relay: Relay, on: bool) -> None:
@@ -216,6 +221,7 @@ class BmsStub:
         self._port.settle([codec.STATUS_ID])
         (self._state.coils.add if on else self._state.coils.discard)(relay)
         self._plant.relay_command(self._loop.time(), relay, on)
+        self._consume()
 
     def _in_epoch(self, action: Callable[[], None]) -> Callable[[], None]:
         """The action, unless the unit was halted or restarted in between."""
@@ -228,7 +234,7 @@ class BmsStub:
         return act
 
     def _deviation(self) -> float:
-        return float(np.clip(self._draws.standard_normal(), -DEVIATIONS_MAX, DEVIATIONS_MAX))
+        return clipped(self._draws.standard_normal())
 
 
 def _as_condition(identity: BmsIdentity, condition: BmsCondition) -> BmsIdentity:

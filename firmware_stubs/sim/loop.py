@@ -9,10 +9,10 @@ let real time in.
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
+from heapq import heappop, heappush
 from typing import Any, NoReturn, TypeVar
 
 from bmsctl.errors import BmsctlError
@@ -78,14 +78,17 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_later(
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Timer:
-        return self.call_at(self._now_s + delay, callback, *args, context=context)
+        self._sequence = sequence = self._sequence + 1
+        timer = Timer((self._now_s + delay, sequence, callback, args, context))
+        heappush(self._timers, timer)
+        return timer
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> Timer:
-        self._sequence += 1
-        timer = Timer((when, self._sequence, callback, args, context))
-        heapq.heappush(self._timers, timer)
+        self._sequence = sequence = self._sequence + 1
+        timer = Timer((when, sequence, callback, args, context))
+        heappush(self._timers, timer)
         return timer
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -123,8 +126,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def _run_ready(self) -> None:
         """Call back, a task in its own context, until nothing is ready."""
         ready = self._ready
+        popleft = ready.popleft
         while ready:
-            _, _, callback, args, context = ready.popleft()
+            _, _, callback, args, context = popleft()
             try:
                 if context is None:
                     callback(*args)
@@ -137,16 +141,19 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Jump to the next timer and make it ready, with all that are due at the same moment."""
         timers = self._timers
         while timers and timers[0][2] is _nothing:
-            heapq.heappop(timers)
+            heappop(timers)
         if not timers:
             raise SimulationStuck(f"nothing left to happen at {self._now_s:.3f} s: {self._errors or 'a lost wake-up'}")
-        when = timers[0][0]
+        first = heappop(timers)
+        when = first[0]
         if when > until_s:
             raise SimulationStuck(f"the run passed its virtual end time of {until_s:.0f} s")
         if when > self._now_s:
             self._now_s = when
-        while timers and timers[0][0] <= self._now_s:
-            self._ready.append(heapq.heappop(timers))
+        ready, now_s = self._ready, self._now_s
+        ready.append(first)
+        while timers and timers[0][0] <= now_s:
+            ready.append(heappop(timers))
 
     def is_running(self) -> bool:
         return asyncio._get_running_loop() is self

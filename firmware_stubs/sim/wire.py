@@ -6,7 +6,7 @@ Works on any asyncio loop; on the virtual one a run is deterministic.
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import get_running_loop
 from collections.abc import Callable, Iterable
 
 from bmsctl.domain.lease import Lease
@@ -26,10 +26,11 @@ SERIAL_BYTE_S = 10 / 115_200
 class _Schedule:
     """One periodic frame on the wire: computes its newest transmission, and keeps it once silent."""
 
-    __slots__ = ("_cached", "_cached_n", "_cyclic", "_start_s", "muted", "sent", "skip_from")
+    __slots__ = ("_cached", "_cached_n", "_cyclic", "_period_s", "_start_s", "muted")
 
     def __init__(self, cyclic: Cyclic, start_s: float) -> None:
         self._cyclic = cyclic
+        self._period_s = cyclic.period_s
         self._start_s = start_s
         self._cached_n = -1
         self._cached: CanFrame | None = None
@@ -37,19 +38,16 @@ class _Schedule:
 
     def due(self, now_s: float) -> int:
         """Number of the newest transmission that has arrived by `now_s`; -1 before the first."""
-        return (
-            int((now_s - CAN_FRAME_S - self._start_s) / self._cyclic.period_s + 1e-9)
-            if (now_s >= self._start_s + CAN_FRAME_S)
-            else -1
-        )
+        age_s = now_s - CAN_FRAME_S - self._start_s
+        return int(age_s / self._period_s + 1e-9) if now_s >= self._start_s + CAN_FRAME_S else -1
 
     def newest(self, now_s: float) -> CanFrame | None:
         if self.muted:
             return self._cached
-        n = self.due(now_s)
-        if n > self._cached_n:
+        n = int((now_s - CAN_FRAME_S - self._start_s) / self._period_s + 1e-9)
+        if n > self._cached_n and now_s >= self._start_s + CAN_FRAME_S:
             cyclic = self._cyclic
-            sent_s = self._start_s + n * cyclic.period_s
+            sent_s = self._start_s + n * self._period_s
             data = cyclic.encode(n, sent_s)
             self._cached = CanFrame(cyclic.can_id, data, sent_s + CAN_FRAME_S, cyclic.extended, cyclic.fd)
             self._cached_n = n
@@ -74,25 +72,27 @@ class SimCanPort:
             if tampered is None:
                 return
             frame = tampered
-        loop = asyncio.get_running_loop()
-        loop.call_at(self._bus.occupy(loop.time()), self._bus.station.deliver, frame)
+        loop, bus = get_running_loop(), self._bus
+        arrival_s = bus.occupy(loop.time())
+        can_id, data, _, extended, fd = frame
+        loop.call_at(arrival_s, bus.station.deliver, CanFrame(can_id, data, arrival_s, extended, fd))
 
     def start(self, cyclics: Iterable[Cyclic]) -> None:
-        now_s = asyncio.get_running_loop().time()
+        now_s = get_running_loop().time()
         for cyclic in cyclics:
             schedule = _Schedule(cyclic, now_s)
             schedule.muted = self._muted
             self._schedules[cyclic.can_id] = self._bus.schedules[cyclic.can_id] = schedule
 
     def settle(self, ids: Iterable[int] | None = None) -> None:
-        now_s = asyncio.get_running_loop().time()
+        now_s = get_running_loop().time()
         for can_id in self._schedules if ids is None else ids:
             if can_id in self._bus.latched and can_id in self._schedules:
                 self._schedules[can_id].newest(now_s)
 
     def stop(self) -> None:
         self.settle()
-        now_s = asyncio.get_running_loop().time()
+        now_s = get_running_loop().time()
         for can_id, schedule in self._schedules.items():
             if not schedule.muted:
                 self._bus.carried += schedule.due(now_s) + 1
@@ -115,7 +115,7 @@ class SimCanPort:
 
     def scheduled_frames(self) -> int:
         """Periodic frames sent so far by the schedules still running."""
-        now_s = asyncio.get_running_loop().time()
+        now_s = get_running_loop().time()
         return sum(schedule.due(now_s) + 1 for schedule in self._schedules.values())
 
 
@@ -163,15 +163,10 @@ class SimCanLink:
             raise LinkDown(self._device, "the CAN controller is bus-off; check termination and wiring")
         if self._bus.tap is not None:
             self._bus.tap(frame)
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
         arrival_s = self._bus.occupy(loop.time())
         for port, sink in self._bus.ecu_sinks.get(frame.can_id, ()):
-            loop.call_at(arrival_s, self._arrive, port, sink, frame)
-
-    @staticmethod
-    def _arrive(port: SimCanPort, sink: FrameSink, frame: CanFrame) -> None:
-        if not port._muted:
-            sink(frame)
+            loop.call_at(arrival_s, _arrive, port, sink, frame)
 
     def push(self, ids: Iterable[int], sink: FrameSink) -> _Subscription:
         return _Subscription(self._sinks, ids, sink)
@@ -180,14 +175,15 @@ class SimCanLink:
         self._bus.latched.update(ids)
 
     def newest(self, can_id: int) -> CanFrame | None:
-        if can_id not in self._bus.latched:
+        bus = self._bus
+        if can_id not in bus.latched:
             raise KeyError(f"0x{can_id:X} is not latched")
-        schedule = self._bus.schedules.get(can_id)
+        schedule = bus.schedules.get(can_id)
         if schedule is not None and not self._bus_off:
-            frame = schedule.newest(asyncio.get_running_loop().time())
+            frame = schedule.newest(get_running_loop().time())
             if frame is not None:
                 return frame
-        return self._bus.last.get(can_id)
+        return bus.last.get(can_id)
 
     def health(self) -> LinkHealth:
         state = LinkState.BUS_OFF if self._bus_off else LinkState.UP
@@ -197,13 +193,18 @@ class SimCanLink:
         """An ECU's frame has arrived."""
         if self._bus_off:
             return
-        can_id, data, _, extended, fd = frame
-        self._last_rx_s = now_s = asyncio.get_running_loop().time()
-        received = CanFrame(can_id, data, now_s, extended, fd)
-        if can_id in self._bus.latched:
-            self._bus.last[can_id] = received
+        can_id, bus = frame.can_id, self._bus
+        self._last_rx_s = frame.t_s
+        if can_id in bus.latched:
+            bus.last[can_id] = frame
         for sink in self._sinks.get(can_id, ()):
-            sink(received)
+            sink(frame)
+
+
+def _arrive(port: SimCanPort, sink: FrameSink, frame: CanFrame) -> None:
+    """A frame from the station has arrived at an ECU."""
+    if not port._muted:
+        sink(frame)
 
 
 class SimCan:
@@ -243,7 +244,7 @@ class SimSerialPort:
         if self.muted:
             return
         pieces = ((0.0, data),) if self.tamper is None else self.tamper(data)
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
         for extra_s, piece in pieces:
             start_s = max(loop.time() + delay_s + extra_s, self._free_s)
             self._free_s = start_s + len(piece) * self._line.byte_s
@@ -270,7 +271,9 @@ class SimSerialLink:
             lease.check()
         if self.down:
             raise LinkDown(self._device, "the serial port is gone; check the cable and its adapter")
-        loop = asyncio.get_running_loop()
+        if self._line.tap is not None:
+            self._line.tap(data)
+        loop = get_running_loop()
         self._free_s = max(loop.time(), self._free_s) + len(data) * self._line.byte_s
         self._line.carried += len(data)
         loop.call_at(self._free_s, self._arrive, data)
@@ -292,7 +295,7 @@ class SimSerialLink:
     def deliver(self, data: bytes) -> None:
         if self.down or self._sink is None:
             return
-        self._last_rx_s = asyncio.get_running_loop().time()
+        self._last_rx_s = get_running_loop().time()
         self._sink(data, self._last_rx_s)
 
 
@@ -303,5 +306,6 @@ class SimSerial:
         self.byte_s = byte_s
         self.carried = 0
         self.device_sink: Callable[[bytes], None] | None = None
+        self.tap: Callable[[bytes], None] | None = None
         self.station = SimSerialLink(self, device)
         self.device = SimSerialPort(self)

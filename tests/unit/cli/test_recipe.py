@@ -143,10 +143,11 @@ def test_show_on_a_pipe_is_plain_and_tells_every_value() -> None:
     assert line.split("  ")[1:] != []
     assert "0.03 V guarded" in line
     assert "30 mV" in line
-    assert "platforms/ampr_small.toml:83" in line
+    origin = RecipeBook().by_pack("AS52").provenance["eol.cells_at_rest.limits.cell_spread.high"]
+    assert f"platforms/ampr_small.toml:{origin.line} " in line
     assert "estimate: good packs spread over 4 to 8 mV" in line
     owner = next(line for line in lines if line.startswith("eol.bms_identity.params.dtc_owners.1BA2"))
-    assert owner.split()[1] == "precharge"
+    assert owner.split()[1] == "insulation_live"
 
 
 def test_show_refuses_what_check_refuses(broken: str) -> None:

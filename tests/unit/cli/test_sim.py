@@ -22,7 +22,10 @@ def test_pass_fail_and_retest(tmp_path: Path) -> None:
     scenario.write_text(WELD)
     store = ("--store", str(tmp_path / "store"))
     failed = run("--seed", "4", "--scenario", str(scenario), "--json", *store)
-    assert (failed.returncode, json.loads(failed.stdout)["verdict"], failed.stderr) == (1, "FAIL", "")
+    record = json.loads(failed.stdout)
+    page = tmp_path / "store" / "reports" / f"{record['record_id']}.html"
+    assert (failed.returncode, record["verdict"], failed.stderr) == (1, "FAIL", f"report: {page}\n")
+    assert page.read_text().startswith("<!DOCTYPE html>")
     refused = run("--seed", "4", *store)
     assert (refused.returncode, refused.stdout) == (4, "")
     assert "--retest" in refused.stderr

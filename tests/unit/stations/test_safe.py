@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from bmsctl.domain.lease import LeaseBook
 from bmsctl.domain.ports import DigitizerReading, PlcStatus, PlcVoltages, Relay, TripCause
-from bmsctl.domain.units import Volt
+from bmsctl.domain.units import Ampere, Volt
 from bmsctl.errors import DeviceTimeout
 from bmsctl.stations.devices import Devices
 from bmsctl.stations.safe import MakeSafe, SafeReport
 from firmware_stubs.sim.loop import run
+
+END = ["open_all", "supply_off", "off", "await_routes"]
 
 
 class Calls:
@@ -23,6 +26,10 @@ class Calls:
         self.made: list[str] = []
         self._broken = broken
         self.free_after_s = 1.0
+        self.amps_until_s = 0.0
+        self.opened_s: float | None = None
+        self.heard = True
+        self.discharging = True
 
     def _note(self, name: str) -> None:
         self.made.append(name)
@@ -37,6 +44,7 @@ class Calls:
 
     def open_relays(self) -> None:
         self._note("open_relays")
+        self.opened_s = asyncio.get_running_loop().time()
 
     def open_all(self) -> None:
         self._note("open_all")
@@ -44,15 +52,28 @@ class Calls:
     def stop(self) -> None:
         self._note("stop")
 
-    def relays(self) -> dict[Relay, bool]:
-        self._note("relays")
-        return dict.fromkeys(Relay, asyncio.get_running_loop().time() < 0.1)
+    def off(self) -> None:
+        self._note("off")
+
+    def newest_current(self) -> tuple[Ampere, float] | None:
+        """A new value every 20 ms; `amps_until_s`: how long it is large."""
+        if not self.heard:
+            return None
+        now_s = asyncio.get_running_loop().time()
+        return Ampere(50.0 if now_s < self.amps_until_s else 1.9), now_s - now_s % 0.02
+
+    def relays(self) -> dict[Relay, bool] | None:
+        if self.opened_s is not None:
+            self._note("relays")
+        return dict.fromkeys(Relay, asyncio.get_running_loop().time() < 0.1) if self.heard else None
 
     def status(self) -> PlcStatus:
         self._note("status")
         now_s = asyncio.get_running_loop().time()
         free = now_s >= self.free_after_s
-        return PlcStatus(True, True, False, False, TripCause.NONE, False, False, False, True, free, now_s)
+        return PlcStatus(
+            True, True, False, False, TripCause.NONE, False, False, False, False, self.discharging, free, now_s
+        )
 
     async def voltages(self, within: float) -> PlcVoltages:
         self._note("voltages")
@@ -69,12 +90,15 @@ class Calls:
         return DigitizerReading(Volt(5.0), Volt(3.0), Volt(0.0), Volt(0.1), n)
 
 
-def made_safe(broken: dict[str, Exception], free_after_s: float = 1.0) -> tuple[SafeReport, Calls, float]:
+def made_safe(broken: dict[str, Exception], **state: float) -> tuple[SafeReport, Calls, float]:
+    """Make a station safe; `state`: attributes of its devices."""
+
     async def main() -> tuple[SafeReport, Calls, float]:
         loop = asyncio.get_running_loop()
         device: Any = Calls(broken)
-        device.free_after_s = free_after_s
-        safe = MakeSafe(Devices(device, device, device, device, device), LeaseBook(loop.time), loop.time)
+        for name, value in state.items():
+            setattr(device, name, value)
+        safe = MakeSafe(Devices(*[device] * len(fields(Devices))), LeaseBook(loop.time), loop.time)
         safe.ask_off()
         return await safe.run(), device, loop.time()
 
@@ -92,8 +116,8 @@ def test_all_well_is_proved_by_both_instruments() -> None:
         "u_n_pe": 4.0,
         "u_pn_digitizer": 2.0,
     }
-    assert device.made[:3] == ["drop_permit", "open_relays", "stop"]
-    assert device.made[-3:] == ["open_all", "supply_off", "await_routes"]
+    assert device.made[:6] == ["drop_permit", "off", "off", "off", "stop", "open_relays"]
+    assert device.made[-4:] == END
 
 
 @pytest.mark.parametrize(
@@ -112,7 +136,7 @@ def test_a_failing_device_costs_its_own_proof_only(call: str, lost: set[str], er
     report, device, _ = made_safe({call: error})
     assert set(whole.values) - set(report.values) == lost
     assert len(report.failures) == 1
-    assert device.made[-3:] == ["open_all", "supply_off", "await_routes"]
+    assert device.made[-4:] == END
 
 
 def test_a_plc_that_never_reports_no_voltage_ends_in_time_and_unproved() -> None:
@@ -120,4 +144,32 @@ def test_a_plc_that_never_reports_no_voltage_ends_in_time_and_unproved() -> None
     assert not report.voltage_free
     assert "time_to_safe" not in report.values
     assert end_s < 6.0
-    assert device.made[-3:] == ["open_all", "supply_off", "await_routes"]
+    assert device.made[-4:] == END
+
+
+def opened_s(**state: float) -> float:
+    """When the BMS was told to open its contactors."""
+    _, device, _ = made_safe({}, **state)
+    assert device.opened_s is not None
+    return device.opened_s
+
+
+def test_contactors_open_once_the_current_has_been_small_twice() -> None:
+    assert opened_s() == pytest.approx(0.04, abs=0.011)
+    assert opened_s(amps_until_s=0.05) == pytest.approx(0.08, abs=0.011)
+
+
+def test_a_current_that_does_not_go_holds_the_contactors_for_a_tenth_of_a_second() -> None:
+    assert opened_s(amps_until_s=1e9) == pytest.approx(0.1, abs=0.011)
+
+
+def test_a_bms_that_says_nothing_is_not_waited_for() -> None:
+    report, device, _ = made_safe({}, heard=False)
+    assert device.opened_s == 0.0
+    assert report.failures == ()
+
+
+def test_no_voltage_without_the_discharge_across_the_poles_is_no_proof() -> None:
+    report, _, _ = made_safe({}, discharging=False)
+    assert not report.voltage_free
+    assert report.failures == ("plc: not done within 4.5 s",)

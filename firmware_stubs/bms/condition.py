@@ -1,0 +1,26 @@
+"""What can be wrong with one unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class BmsCondition:
+    """What is wrong with a unit; the default is nothing.
+
+    software_version, pack_serial: instead of what its bill of materials says. dtcs: codes that keep coming back.
+    imd_gain, current_gain, current_offset_a: on top of the unit's own errors. quiescent_current_a: mean current
+    asleep, instead of the drawn one. sensor_offset_k, sensor_open: temperature sensors, from 1.
+    """
+
+    software_version: str | None = None
+    pack_serial: str | None = None
+    dtcs: tuple[int, ...] = ()
+    imd_gain: float = 1.0
+    current_gain: float = 1.0
+    current_offset_a: float = 0.0
+    quiescent_current_a: float | None = None
+    sensor_offset_k: Mapping[int, float] = field(default_factory=dict)
+    sensor_open: frozenset[int] = frozenset()

@@ -1,0 +1,52 @@
+"""What a step gives back, and when."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bmsctl.errors import DeviceTimeout, LeaseRevoked, ReplyInvalid, StepInvalid, StoreError
+from bmsctl.stations.eol.undo import undone
+from firmware_stubs.sim.loop import run
+
+
+def ended_by(error: BaseException | None, undo_error: Exception | None = None) -> tuple[BaseException | None, int]:
+    """What comes out of a block that ends so, and how often it was undone."""
+    undos: list[int] = []
+
+    async def undo() -> None:
+        undos.append(1)
+        if undo_error is not None:
+            raise undo_error
+
+    async def main() -> BaseException | None:
+        try:
+            async with undone(undo):
+                if error is not None:
+                    raise error
+        except BaseException as caught:
+            return caught
+        return None
+
+    return run(main(), 1.0), len(undos)
+
+
+def test_at_the_end_of_the_block() -> None:
+    assert ended_by(None) == (None, 1)
+
+
+@pytest.mark.parametrize("error", [DeviceTimeout("x", "no answer"), StepInvalid("unmet"), ValueError("a bug")])
+def test_after_an_error(error: Exception) -> None:
+    assert ended_by(error) == (error, 1)
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), LeaseRevoked("ended"), StoreError("disk full")])
+def test_not_when_the_run_is_being_ended(error: BaseException) -> None:
+    assert ended_by(error) == (error, 0)
+
+
+def test_an_error_while_undoing_is_told_unless_there_is_an_earlier_one() -> None:
+    first, later = StepInvalid("unmet"), ReplyInvalid("x", "damaged")
+    assert ended_by(None, later) == (later, 1)
+    assert ended_by(first, later) == (first, 1)
