@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bmsctl.domain.ports import Bms, Digitizer, Matrix, Plc, Scanner
+from bmsctl.domain.ports import (
+    Bms,
+    Cycler,
+    Digitizer,
+    Genealogy,
+    InsulationTester,
+    LabelPrinter,
+    LvSupply,
+    Matrix,
+    Ohmmeter,
+    Operator,
+    Plc,
+    Scanner,
+    WithstandTester,
+)
 
-LEASED = ("plc", "matrix", "bms", "digitizer")
-"""What a run leases, in the order granted; the scanner is leased for the scan that comes before it."""
+INSTRUMENTS = ("digitizer", "lv_supply", "ohmmeter", "insulation_tester", "withstand_tester", "cycler")
+"""Devices that say who they are at the start of a run."""
+
+LEASED = ("plc", "matrix", "bms", "operator", *INSTRUMENTS)
+"""What a run leases, in the order granted; scanner and label printer are leased for the moment before and after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,4 +35,12 @@ class Devices:
     matrix: Matrix
     bms: Bms
     digitizer: Digitizer
+    lv_supply: LvSupply
+    ohmmeter: Ohmmeter
+    insulation_tester: InsulationTester
+    withstand_tester: WithstandTester
+    cycler: Cycler
     scanner: Scanner
+    operator: Operator
+    label_printer: LabelPrinter
+    genealogy: Genealogy

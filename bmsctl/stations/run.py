@@ -9,7 +9,15 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bmsctl.domain.events import AttemptClosed, Measured, Noted, StepFinished, StepSkipped, StepStarted
+from bmsctl.domain.events import (
+    AttemptClosed,
+    Measured,
+    Noted,
+    StepFinished,
+    StepRepeated,
+    StepSkipped,
+    StepStarted,
+)
 from bmsctl.domain.journal import RunLog
 from bmsctl.domain.lease import Lease, LeaseBook
 from bmsctl.domain.limits import Reading, judge
@@ -18,8 +26,8 @@ from bmsctl.domain.recipe import StepRecipe
 from bmsctl.domain.steps import Gate, gate_of
 from bmsctl.domain.verdict import Verdict, fold_run, fold_step
 from bmsctl.domain.world import StationWatch
-from bmsctl.errors import DeviceError, LeaseRevoked, StepInvalid, StoreError
-from bmsctl.stations.devices import LEASED, Devices
+from bmsctl.errors import DeviceError, DeviceRestarted, LeaseRevoked, StepInvalid, StoreError
+from bmsctl.stations.devices import INSTRUMENTS, LEASED, Devices
 from bmsctl.stations.job import RunEnd
 from bmsctl.stations.safe import SafeReport
 from bmsctl.stations.scope import RunScope
@@ -41,6 +49,7 @@ class Run:
         recipe: Sequence[StepRecipe],
         pack: PackSpec,
         label: str,
+        vin: str | None,
         token: int,
         record_id: str,
         devices: Devices,
@@ -63,7 +72,7 @@ class Run:
         self._utc_text = utc_text
         self._started_s = now()
         self._leases: Mapping[str, Lease] = {}
-        self._facts = RunFacts(label)
+        self._facts = RunFacts(label, vin)
         self._verdicts: dict[str, Verdict] = {}
         self._reasons: dict[str, str] = {}
         self._open: tuple[StepContext, float] | None = None
@@ -73,8 +82,14 @@ class Run:
     async def prepare(self, scope: RunScope) -> None:
         """Take every device's lease; the attempt is on record before anything moves."""
         self._leases = {device: self._book.grant(device, LEASE_FRESH_S) for device in LEASED}
-        self._log.append(Noted("digitizer", await self._devices.digitizer.identify(self._leases["digitizer"])))
+        for device in INSTRUMENTS:
+            await self._identify(device)
         await self._log.commit()
+
+    async def _identify(self, device: str) -> None:
+        """Log who the instrument says it is."""
+        said: str = await getattr(self._devices, device).identify(self._leases[device])
+        self._log.append(Noted(device, said))
 
     async def execute(self, scope: RunScope) -> None:
         """Every step but make_safe, which belongs to the owner."""
@@ -107,27 +122,62 @@ class Run:
         else:
             self._log.commit_soon()
         scope.begin_step(recipe.run, recipe.max_s, [self._leases[device] for device in step.devices])
-        error = await self._measure(step, context, scope)
+        error: str | None
+        try:
+            error = await self._measure(step, context, scope)
+        except DeviceRestarted as restarted:
+            context = self._begin_again(context, restarted)
+            scope.begin_step(recipe.run, recipe.max_s, [self._leases[device] for device in step.devices])
+            error = await self._measure(step, context, scope, restarted=restarted.device)
         scope.end_step()
         self._finish(context, error)
 
     def _begin_step(self, recipe: StepRecipe, started_s: float) -> StepContext:
-        context = StepContext(
-            self._devices, self._leases, recipe, self._pack, self._facts, self._log, self._watch, self._now
-        )
+        context = self._context(recipe)
         self._open = (context, started_s)
         self._log.append(StepStarted(recipe.run, started_s - self._started_s))
         return context
 
-    async def _measure(self, step: Step, context: StepContext, scope: RunScope) -> str | None:
-        """Run the step; why it could not measure, or None."""
+    def _context(self, recipe: StepRecipe) -> StepContext:
+        return StepContext(
+            self._devices, self._leases, recipe, self._pack, self._facts, self._log, self._watch, self._now
+        )
+
+    def _begin_again(self, context: StepContext, restarted: DeviceRestarted) -> StepContext:
+        """The running step from its beginning, once more."""
+        assert self._open is not None
+        self._log.append(StepRepeated(context.recipe.run, str(restarted)))
+        context = self._context(context.recipe)
+        self._open = (context, self._open[1])
+        return context
+
+    async def _measure(
+        self, step: Step, context: StepContext, scope: RunScope, restarted: str | None = None
+    ) -> str | None:
+        """Run the step; why it could not measure, or None.
+
+        Args:
+            restarted: the device for whose restart the step is run again, to be set up anew; not again for another.
+
+        Raises:
+            DeviceRestarted: an instrument lost its settings in the middle, and the step may be run again.
+        """
         try:
+            if restarted is not None:
+                await self._identify(restarted)
             if step.high_voltage:
                 await self._devices.plc.permit(self._leases["plc"], self._token)
                 scope.watch(self._bms_silent)
+            elif step.voltage_free:
+                self._devices.plc.drop_permit()
+                scope.watch(None)
             await step.run(context)
         except (LeaseRevoked, StoreError):
             raise
+        except DeviceRestarted as error:
+            if restarted is None:
+                raise
+            return str(error)
         except (DeviceError, StepInvalid) as error:
             return str(error)
         except Exception as error:

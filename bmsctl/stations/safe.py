@@ -20,6 +20,9 @@ from bmsctl.stations.devices import Devices
 
 T = TypeVar("T")
 
+CURRENT_GONE_A = 2.0
+CURRENT_DEADLINE_S = 0.1
+CURRENT_PERIOD_S = 0.01
 RELAYS_DEADLINE_S = 0.3
 DISCHARGE_DEADLINE_S = 4.5
 PROOF_DEADLINE_S = 0.6
@@ -52,13 +55,18 @@ class MakeSafe:
         self._now = now
 
     def ask_off(self) -> None:
-        """The synchronous part: no permissive, contactors asked to open. Never waits, never raises."""
+        """The synchronous part: no permissive, every source asked to stop. Never waits, never raises.
+
+        The permissive is also the cycler's enable, in hardware. Contactors follow when the current has gone.
+        """
         self._devices.plc.drop_permit()
-        self._devices.bms.open_relays()
+        self._devices.cycler.off()
+        self._devices.withstand_tester.off()
+        self._devices.insulation_tester.off()
         self._devices.digitizer.stop()
 
     async def run(self) -> SafeReport:
-        """Contactors, discharge, two proofs, station routes, pack supply off.
+        """Current gone, contactors, discharge, two proofs, station routes, pack supply off.
 
         `ask_off` has been called; all leases of the run are revoked.
         """
@@ -66,6 +74,8 @@ class MakeSafe:
         failures: list[str] = []
         values: dict[str, float] = {}
         try:
+            await self._current_gone()
+            self._devices.bms.open_relays()
             await self._child("bms", self._relays_open(), RELAYS_DEADLINE_S, failures)
             free = await self._child("plc", self._voltage_free(), DISCHARGE_DEADLINE_S, failures)
             if free:
@@ -78,6 +88,7 @@ class MakeSafe:
         finally:
             self._devices.matrix.open_all()
             self._devices.plc.supply_off()
+            self._devices.lv_supply.off()
         open_routes = self._devices.matrix.await_routes(frozenset(), Second(ROUTES_DEADLINE_S))
         await self._child("matrix", open_routes, ROUTES_DEADLINE_S, failures)
         return SafeReport(bool(free), started_s, values, tuple(failures))
@@ -95,6 +106,20 @@ class MakeSafe:
         except Exception as error:
             failures.append(f"{device}: internal error: {type(error).__name__}: {error}; report this record")
         return None
+
+    async def _current_gone(self) -> None:
+        """Wait until the BMS has twice seen less than CURRENT_GONE_A, at most CURRENT_DEADLINE_S."""
+        asked_s = self._now()
+        seen_s, below = asked_s, 0
+        while below < 2 and self._now() - asked_s < CURRENT_DEADLINE_S:
+            newest = self._devices.bms.newest_current()
+            if newest is None and self._devices.bms.relays() is None:
+                return
+            if newest is not None and newest[1] > seen_s:
+                seen_s = newest[1]
+                below = below + 1 if abs(newest[0]) < CURRENT_GONE_A else 0
+            if below < 2:
+                await asyncio.sleep(CURRENT_PERIOD_S)
 
     async def _relays_open(self) -> bool:
         relays = self._devices.bms.relays()

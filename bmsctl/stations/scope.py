@@ -35,8 +35,8 @@ class RunScope:
         self._deadline_s = float("inf")
         self._leases = ()
 
-    def watch(self, alive: Callable[[], str | None]) -> None:
-        """From now to the end of the run, ask at every challenge which device has fallen silent."""
+    def watch(self, alive: Callable[[], str | None] | None) -> None:
+        """From now on, ask at every challenge which device has fallen silent; None: no longer."""
         self._alive = alive
 
     def breach(self) -> str | None:

@@ -7,15 +7,15 @@ devices by their ports. It judges nothing itself: `StepContext.measure` does, an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bmsctl.domain.events import Measured
+from bmsctl.domain.events import IncomingMeasured, Measured, Noted, PartInstalled
 from bmsctl.domain.journal import RunLog
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.limits import Measurement, Reading, judge
 from bmsctl.domain.pack import PackSpec
-from bmsctl.domain.ports import F64
+from bmsctl.domain.ports import F64, IncomingModule
 from bmsctl.domain.recipe import StepRecipe
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import StationWatch
@@ -24,12 +24,17 @@ from bmsctl.stations.devices import Devices
 
 @dataclass
 class RunFacts:
-    """What one step of a run leaves for later ones."""
+    """What one step of a run leaves for later ones. `precharged_s`: when the precharge contactor was closed."""
 
     label: str
-    contactors_opened_s: float | None = None
-    pack_voltage_v: float | None = None
+    vin: str | None = None
     dtc_owners: Mapping[str, str] = field(default_factory=dict)
+    modules: Sequence[IncomingModule] = ()
+    precharged_s: list[float] = field(default_factory=list)
+    contactors_opened_s: float | None = None
+    cells_at_rest_v: F64 | None = None
+    pack_voltage_v: float | None = None
+    temperature_c: float | None = None
 
 
 @dataclass
@@ -59,6 +64,17 @@ class StepContext:
             self.watch.measured(self.recipe.run, measurement)
         return measurement.verdict
 
+    def note(self, what: str, text: str) -> None:
+        """Log a remark that changes nothing."""
+        self.log.append(Noted(what, text))
+
+    def install(self, module: IncomingModule) -> None:
+        """Log that a module is in its slot, with its incoming data."""
+        slot = f"module {module.slot}"
+        self.log.append(PartInstalled(slot, module.part_number, module.serial, module.lot))
+        self.log.append(IncomingMeasured(slot, "age", "s", (module.age,)))
+        self.log.append(IncomingMeasured(slot, "cell_voltage", "V", module.cell_voltage_v))
+
     def missing(self) -> list[str]:
         """Measurements the recipe asks for and the step has not made."""
         return [name for name in self.recipe.limits if name not in self.measurements]
@@ -77,9 +93,11 @@ class StepContext:
 @dataclass(frozen=True)
 class Step:
     """A step of a station. `devices`: whose progress the owner watches; `high_voltage`: whether it asks for
-    the permissive, and the BMS must be heard all along."""
+    the permissive, from when on the BMS must be heard; `voltage_free`: whether the permissive is given back before
+    it, and the BMS may fall silent."""
 
     name: str
     run: Callable[[StepContext], Awaitable[None]]
     devices: tuple[str, ...]
     high_voltage: bool = False
+    voltage_free: bool = False

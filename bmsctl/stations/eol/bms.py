@@ -1,10 +1,10 @@
-"""Does the BMS wake, speak cleanly, and carry the right software without foreign trouble codes?"""
+"""Does the BMS wake, speak cleanly, draw what it should, and carry the right software without foreign codes?"""
 
 from __future__ import annotations
 
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.ports import BmsIdentity
-from bmsctl.domain.units import Second
+from bmsctl.domain.units import Ampere, Second
 from bmsctl.errors import StepInvalid
 from bmsctl.stations.eol.dtcs import counted, number
 from bmsctl.stations.eol.wake import wake
@@ -12,7 +12,7 @@ from bmsctl.stations.step import StepContext
 
 
 async def bms_alive(ctx: StepContext) -> None:
-    """Measure the time to the first frame after wake, and the bad frames in a window after it.
+    """Measure the time to the first frame after wake, the bad frames in a window after it, and the current awake.
 
     INVALID if the BMS speaks another revision of the message set than the recipe's.
     """
@@ -25,6 +25,9 @@ async def bms_alive(ctx: StepContext) -> None:
         )
     errors = await bms.frame_errors(ctx.leases["bms"], Second(ctx.recipe.quantity("observe")))
     ctx.measure("frame_errors", Reading(float(errors), None))
+    range_a, over_s = Ampere(ctx.recipe.quantity("awake_range")), Second(ctx.recipe.quantity("awake_average"))
+    awake_a = await ctx.devices.lv_supply.current(ctx.leases["lv_supply"], range_a, over_s)
+    ctx.measure("awake_current", Reading(awake_a, "A", ctx.recipe.quantity("u95_awake")))
 
 
 async def bms_identity(ctx: StepContext) -> None:

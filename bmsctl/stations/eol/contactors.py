@@ -1,8 +1,9 @@
 """Is any contactor welded? Each pole of the pack is closed alone, onto a load and no capacitor.
 
 With a welded contactor on the other side the load sees the pack; with good ones it sees nothing. The BMS's
-tap from B- to the outer plus tells a weld on the plus side with everything open. The capacitor must stay
-away: closing onto a welded pole with it would be a short circuit current.
+tap from B- to the outer plus tells a weld on the plus side with everything open, read before the digitizer is
+there: its inputs would lift the poles of a pack with an insulation fault. The capacitor must stay away: closing
+onto a welded pole with it would be a short circuit current.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Set
 
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.ports import Relay, Route
+from bmsctl.stations.eol.closing import close_precharge, precharge_cooled
 from bmsctl.stations.eol.dtcs import measure_own_dtcs
 from bmsctl.stations.step import StepContext
 
@@ -22,15 +24,21 @@ PHASES: tuple[tuple[str, Set[Relay]], ...] = (
 
 
 async def contactors_open(ctx: StepContext) -> None:
-    """Measure U_PN under load in three phases, and P against B- where plus must be isolated."""
+    """Measure P against B- where plus must be isolated, and U_PN under load in three phases."""
     bms, matrix = ctx.devices.bms, ctx.devices.matrix
+    await precharge_cooled(ctx)
     await bms.take_relays(ctx.leases["bms"])
-    await matrix.connect(ctx.leases["matrix"], {Route.DIGITIZER, Route.LOAD})
+    await matrix.connect(ctx.leases["matrix"], {Route.LOAD})
     try:
+        await bms.set_relays(ctx.leases["bms"], frozenset())
+        await ctx.dwell(ctx.recipe.quantity("settle"))
+        await _measure_tap(ctx, "p_b_minus_all_open")
+        await matrix.connect(ctx.leases["matrix"], {Route.DIGITIZER, Route.LOAD})
         for phase, closed in PHASES:
-            await bms.set_relays(ctx.leases["bms"], closed)
+            await _set_relays(ctx, closed)
             await ctx.dwell(ctx.recipe.quantity("settle"))
-            await _measure_phase(ctx, phase)
+            await _measure_poles(ctx, f"u_pn_{phase}")
+        await _measure_tap(ctx, "p_b_minus_main_minus_only")
         await bms.set_relays(ctx.leases["bms"], frozenset())
     finally:
         bms.open_relays()
@@ -39,10 +47,18 @@ async def contactors_open(ctx: StepContext) -> None:
     await measure_own_dtcs(ctx)
 
 
-async def _measure_phase(ctx: StepContext, phase: str) -> None:
-    u95_v = ctx.recipe.quantity("u95_voltage")
+async def _set_relays(ctx: StepContext, closed: Set[Relay]) -> None:
+    if Relay.PRECHARGE in closed:
+        await close_precharge(ctx, closed)
+    else:
+        await ctx.devices.bms.set_relays(ctx.leases["bms"], closed)
+
+
+async def _measure_poles(ctx: StepContext, name: str) -> None:
     reading = await ctx.devices.digitizer.mean(ctx.leases["digitizer"], ctx.recipe.count("samples"))
-    ctx.measure(f"u_pn_{phase}", Reading(reading.v_pos - reading.v_neg, "V", u95_v))
-    if f"p_b_minus_{phase}" in ctx.recipe.limits:
-        taps = await ctx.devices.bms.taps(ctx.leases["bms"])
-        ctx.measure(f"p_b_minus_{phase}", Reading(taps.u_p, "V", u95_v))
+    ctx.measure(name, Reading(reading.v_pos - reading.v_neg, "V", ctx.recipe.quantity("u95_voltage")))
+
+
+async def _measure_tap(ctx: StepContext, name: str) -> None:
+    taps = await ctx.devices.bms.taps(ctx.leases["bms"])
+    ctx.measure(name, Reading(taps.u_p, "V", ctx.recipe.quantity("u95_voltage")))

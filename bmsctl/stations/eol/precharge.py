@@ -13,6 +13,7 @@ from bmsctl.domain.ports import Relay, Route
 from bmsctl.domain.units import Second
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import StepInvalid
+from bmsctl.stations.eol.closing import close_precharge, precharge_cooled
 from bmsctl.stations.eol.dtcs import measure_own_dtcs
 from bmsctl.stations.step import StepContext
 
@@ -25,6 +26,7 @@ async def precharge(ctx: StepContext) -> None:
     if await _imd_before(ctx) is not Verdict.PASS:
         return
     bms = ctx.devices.bms
+    await precharge_cooled(ctx)
     await bms.take_relays(ctx.leases["bms"])
     await ctx.devices.matrix.connect(ctx.leases["matrix"], {Route.DIGITIZER, Route.LINK_CAPACITOR})
     try:
@@ -52,7 +54,7 @@ async def _charge(ctx: StepContext) -> tuple[float, PrechargeCurve]:
         raise StepInvalid("the BMS reports no pack voltage; the precharge curve cannot be judged")
     await bms.set_relays(ctx.leases["bms"], {Relay.MAIN_MINUS})
     await digitizer.start(ctx.leases["digitizer"])
-    await bms.set_relays(ctx.leases["bms"], {Relay.MAIN_MINUS, Relay.PRECHARGE})
+    await close_precharge(ctx, {Relay.MAIN_MINUS, Relay.PRECHARGE})
     await ctx.dwell(ctx.recipe.quantity("record"))
     recording = await digitizer.finish(ctx.leases["digitizer"])
     ctx.trace("link_voltage", "V", recording.sample_rate_hz, recording.v_link_v)
