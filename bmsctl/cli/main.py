@@ -17,7 +17,8 @@ from bmsctl.cli.streams import output_error, protect
 COMMANDS: dict[str, tuple[str, str]] = {
     "sim": ("bmsctl.cli.sim", "Run packs through a simulated station."),
     "recipe": ("bmsctl.cli.recipe", "Check and show recipes."),
-    "records": ("bmsctl.cli.records", "List, show and verify stored records."),
+    "records": ("bmsctl.cli.records", "List, show, report and verify stored records."),
+    "explain": ("bmsctl.cli.explain", "Say in words what decided a record."),
 }
 """Name to module and help; the module's click command carries the command's name."""
 

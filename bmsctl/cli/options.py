@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +29,18 @@ recipes_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def default_store() -> Path:
+    """The station's own store, in the user's state folder."""
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "bmsctl"
+
+
+store_option = click.option(
+    "--store",
+    type=StorePath(),
+    envvar="BMSCTL_STORE",
+    default=default_store,
+    help="Folder of the store; by default the station's own.",
+)

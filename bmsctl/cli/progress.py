@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
@@ -33,15 +34,37 @@ class TerminalWatch:
         self._bar.console.print(Text.from_ansi(f"{coloured(verdict)} {step:<18}"), reason, markup=False)
         self._bar.advance(self._task)
 
+    def notice(self, text: str) -> None:
+        self._bar.console.print(text, markup=False)
+
     def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
         self._bar.update(self._task, description="done")
 
 
+class QuietWatch:
+    """Notices only; implements StationWatch."""
+
+    def step_started(self, step: str, index: int, total: int) -> None:
+        """Nobody watches."""
+
+    def measured(self, step: str, measurement: Measurement) -> None:
+        """Nobody watches."""
+
+    def step_finished(self, step: str, verdict: Verdict, reason: str) -> None:
+        """Nobody watches."""
+
+    def notice(self, text: str) -> None:
+        click.echo(f"bmsctl: {text}", err=True)
+
+    def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
+        """Nobody watches."""
+
+
 @contextmanager
-def progress() -> Iterator[StationWatch | None]:
-    """A watch for a person at a terminal; None on a pipe."""
+def progress() -> Iterator[StationWatch]:
+    """A watch for a person at a terminal; on a pipe, one that passes on notices only."""
     if not sys.stderr.isatty():
-        yield None
+        yield QuietWatch()
         return
     console = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description:<18}"), BarColumn())

@@ -177,4 +177,6 @@ def _value(compiled: Recipe, key: str) -> str:
     value = step.params[name[0]]
     if isinstance(value, float):
         return f"{value:.12g} {spec.params[name[0]].unit}"
+    if isinstance(value, tuple):
+        return ", ".join(value)
     return str(value if not name[1:] else step.table(name[0])[name[1]])

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from bmsctl.cli.quantities import quantity
 from bmsctl.cli.verdicts import coloured
+from bmsctl.domain.quantities import quantity
 
 
 def print_record(record: Mapping[str, Any], *, as_json: bool) -> None:

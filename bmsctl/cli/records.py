@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,30 +10,15 @@ from pathlib import Path
 import click
 
 from bmsctl.cli.exits import FAILED, OK, STATION, leave
-from bmsctl.cli.options import StorePath, json_option
+from bmsctl.cli.options import json_option, recipes_option, store_option
 
 OPEN = "open"
 OPEN_HINT = "open: the test is going on, or its program crashed; then the next start of the station ends it as ABORTED"
 
 
-def default_store() -> Path:
-    """The station's own store, in the user's state folder."""
-    state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "bmsctl"
-
-
-store_option = click.option(
-    "--store",
-    type=StorePath(),
-    envvar="BMSCTL_STORE",
-    default=default_store,
-    help="Folder of the store; by default the station's own.",
-)
-
-
 @click.group()
 def records() -> None:
-    """List, show and verify stored records."""
+    """List, show, report and verify stored records."""
 
 
 @records.command("list")
@@ -85,6 +69,28 @@ def show(key: str, attempt: int | None, store: Path, as_json: bool) -> None:
         return
     print_record(record | {"verdict": OPEN}, as_json=False)
     click.echo(OPEN_HINT, err=True)
+
+
+@records.command()
+@click.argument("key", metavar="ID|SERIAL")
+@click.option("--attempt", type=click.IntRange(1), help="Which attempt of the pack; by default the newest.")
+@store_option
+@recipes_option
+def report(key: str, attempt: int | None, store: Path, recipes: Path | None) -> None:
+    """Write a record's HTML page and print its path."""
+    from bmsctl.compose.reports import write_report
+    from bmsctl.errors import StoreError
+    from bmsctl.store.reader import Reader
+
+    try:
+        with Reader.open(store) as reader:
+            record = reader.find(key, attempt)
+        if record is None:
+            which = key if attempt is None else f"{key}, attempt {attempt}"
+            leave(FAILED, f"{store} has no record of {which}; `bmsctl records list` shows what is there")
+        click.echo(write_report(store, record["record_id"], recipes))
+    except StoreError as error:
+        leave(STATION, str(error))
 
 
 @records.command()

@@ -11,12 +11,9 @@ from typing import Any
 import click
 
 from bmsctl.cli.exits import FAILED, INTERRUPTED, OK, REFUSED, STATION, USAGE, leave
+from bmsctl.cli.inputs import read_toml
 from bmsctl.cli.options import StorePath, json_option, recipes_option
-
-SEED_MAX = 999_999_999_999
-"""Serials of simulated packs carry the seed in at most twelve digits."""
-
-SCENARIO_BYTES_MAX = 256 * 1024
+from bmsctl.cli.sim_many import SEED_MAX, day, defects
 
 EXIT_OF_VERDICT = {"PASS": OK, "FAIL": FAILED, "INVALID": STATION, "ABORTED": STATION}
 
@@ -24,6 +21,10 @@ EXIT_OF_VERDICT = {"PASS": OK, "FAIL": FAILED, "INVALID": STATION, "ABORTED": ST
 @click.group()
 def sim() -> None:
     """Run packs through a simulated station."""
+
+
+sim.add_command(day)
+sim.add_command(defects)
 
 
 @sim.command()
@@ -53,10 +54,11 @@ def run(
     """Test one pack and print its record."""
     from bmsctl.cli.progress import progress
     from bmsctl.cli.record_view import print_record
+    from bmsctl.compose.reports import write_report
     from bmsctl.compose.simulation import simulate_one
-    from bmsctl.errors import BmsctlError, RecipeError, Refused, ScenarioError
+    from bmsctl.errors import BmsctlError, RecipeError, Refused, ScenarioError, StoreError
 
-    text = None if scenario is None else _read(scenario)
+    text = None if scenario is None else read_toml(scenario, "scenario")
     if store is None:
         store = Path(tempfile.mkdtemp(prefix="bmsctl-"))
         click.echo(f"store: {store}", err=True)
@@ -81,6 +83,10 @@ def run(
         leave(STATION, str(error))
     if result.record is not None:
         print_record(result.record, as_json=as_json)
+        try:
+            click.echo(f"report: {write_report(store, result.record['record_id'], recipes)}", err=True)
+        except StoreError as error:
+            click.echo(f"bmsctl: {error}", err=True)
     leave(_exit_code(result.record, result.findings, result.interrupted), "\n".join(result.findings))
 
 
@@ -90,14 +96,3 @@ def _exit_code(record: Mapping[str, Any] | None, findings: list[str], interrupte
     if record is None or findings:
         return STATION
     return EXIT_OF_VERDICT[record["verdict"]]
-
-
-def _read(scenario: Path) -> str:
-    try:
-        with scenario.open("rb") as file:
-            data = file.read(SCENARIO_BYTES_MAX + 1)
-        if len(data) > SCENARIO_BYTES_MAX:
-            leave(USAGE, f"{scenario}: larger than {SCENARIO_BYTES_MAX // 1024} KiB; that is no scenario")
-        return data.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        leave(USAGE, f"{scenario}: cannot be read: {error}; give a TOML file in UTF-8")

@@ -23,10 +23,17 @@ from bmsctl.domain.units import Second
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import Site, StationWatch
 from bmsctl.drivers.bms import CanBms
+from bmsctl.drivers.cycler import ScpiCycler
 from bmsctl.drivers.digitizer import SerialDigitizer
+from bmsctl.drivers.insulation_tester import ScpiInsulationTester
+from bmsctl.drivers.label_printer import ZplPrinter
+from bmsctl.drivers.lv_supply import ScpiLvSupply
 from bmsctl.drivers.matrix import CanMatrix
+from bmsctl.drivers.ohmmeter import ScpiOhmmeter
 from bmsctl.drivers.plc import CanPlc
-from bmsctl.errors import Refused
+from bmsctl.drivers.scanner import SerialScanner
+from bmsctl.drivers.withstand_tester import ScpiWithstandTester
+from bmsctl.errors import DeviceError, Refused
 from bmsctl.stations.devices import Devices
 from bmsctl.stations.eol import STEPS
 from bmsctl.stations.run import Run
@@ -38,6 +45,7 @@ from bmsctl.store.run_journal import RunJournal
 
 STATION = "eol"
 SCAN_WITHIN = Second(30.0)
+LABEL_WITHIN = Second(30.0)
 UNPROVED = (
     "the outer poles could not be proved below 60 V before docking: do not touch pack or station, call the "
     "electrician; suspect welded contactors or the discharge"
@@ -53,6 +61,7 @@ class Order:
     simulated: bool
     mode: Mode
     vehicle: str | None = None
+    vin: str | None = None
     operator: str | None = None
     retest_cause: str | None = None
 
@@ -69,7 +78,15 @@ def devices_of(site: Site) -> Devices:
         matrix=CanMatrix(site.can("matrix")),
         bms=CanBms(site.can("bms"), key=site.seed_key),
         digitizer=SerialDigitizer(site.serial("digitizer")),
-        scanner=site.scanner,
+        lv_supply=ScpiLvSupply(site.serial("lv_supply")),
+        ohmmeter=ScpiOhmmeter(site.serial("ohmmeter")),
+        insulation_tester=ScpiInsulationTester(site.serial("insulation_tester")),
+        withstand_tester=ScpiWithstandTester(site.serial("withstand_tester")),
+        cycler=ScpiCycler(site.serial("cycler")),
+        scanner=SerialScanner(site.serial("scanner")),
+        operator=site.operator,
+        label_printer=ZplPrinter(site.serial("label_printer")),
+        genealogy=site.genealogy,
     )
 
 
@@ -131,6 +148,7 @@ class EolStation:
             recipe=order.recipe.steps(STATION),
             pack=order.recipe.pack,
             label=serial,
+            vin=order.vin,
             token=self._site.run_token(record_id),
             record_id=record_id,
             devices=self._devices,
@@ -147,7 +165,20 @@ class EolStation:
         except Refused as error:
             return await self._not_started(log, Verdict.ABORTED, str(error))
         record: Mapping[str, Any] = await outcome
+        if record["verdict"] == Verdict.PASS:
+            await self._print_label(order.recipe, record)
         return record
+
+    async def _print_label(self, recipe: Recipe, record: Mapping[str, Any]) -> None:
+        """The pack's label, once its record is durable; a printer's trouble changes nothing about the pack."""
+        lease = self._leases.grant("label_printer", LABEL_WITHIN)
+        lines = (f"{recipe.pack.id} {recipe.pack.u_nom:.0f} V", record["ended_at"], record["record_id"])
+        try:
+            await self._devices.label_printer.print(lease, record["pack_serial"], recipe.pack.part_number, lines)
+        except DeviceError as error:
+            self._watch.notice(f"the label of {record['pack_serial']} is not printed: {error}")
+        finally:
+            self._leases.release(lease)
 
     async def _not_started(self, log: RunJournal, verdict: Verdict, reason: str) -> Mapping[str, Any]:
         """The record of an attempt that ended before it began."""

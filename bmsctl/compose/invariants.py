@@ -32,6 +32,9 @@ class RecordMonitor:
     def step_finished(self, step: str, verdict: Verdict, reason: str) -> None:
         """Shows nothing that must be durable."""
 
+    def notice(self, text: str) -> None:
+        """Shows nothing that must be durable."""
+
     def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
         """Compare with what another reader of the store finds."""
         self._shown.append(record_id)

@@ -28,6 +28,9 @@ class Watches:
     def step_finished(self, step: str, verdict: Verdict, reason: str) -> None:
         self._tell(lambda watch: watch.step_finished(step, verdict, reason))
 
+    def notice(self, text: str) -> None:
+        self._tell(lambda watch: watch.notice(text))
+
     def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
         self._tell(lambda watch: watch.verdict_shown(record_id, verdict, head_sha256))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
+from typing import Any
 
 from bmsctl.domain.recipe import Recipe
-from bmsctl.domain.world import World
+from bmsctl.domain.world import DefectCase, World
 from bmsctl.errors import Refused
 
 
@@ -21,10 +22,23 @@ def open_world(name: str, recipe: Recipe, *, seed: int, scenario: str | None, sc
         Refused: no such world is installed.
         ScenarioError: the world does not understand the scenario, or cannot be disturbed.
     """
+    world: World = _factory(name)(recipe, seed=seed, scenario=scenario, scenario_file=scenario_file)
+    return world
+
+
+def defect_cases(name: str, recipe: Recipe) -> list[DefectCase]:
+    """The defect table of a simulated world, for packs of a recipe.
+
+    Raises:
+        Refused: no such world is installed.
+    """
+    cases: list[DefectCase] = _factory(name).defect_cases(recipe)
+    return cases
+
+
+def _factory(name: str) -> Any:
     found = entry_points(group="bmsctl.worlds", name=name)
     if not found:
         known = ", ".join(sorted(entry_points(group="bmsctl.worlds").names))
         raise Refused(f"no world named {name!r} is installed; installed: {known}")
-    factory = next(iter(found)).load()
-    world: World = factory(recipe, seed=seed, scenario=scenario, scenario_file=scenario_file)
-    return world
+    return next(iter(found)).load()

@@ -6,13 +6,26 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bmsctl.domain.attempts import Attempt
+from bmsctl.domain.events import AttemptOpened
+from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.record import fold
 from bmsctl.errors import StoreError
 from bmsctl.store import database, heads, rows
 from bmsctl.store.noting import refuse_lost
+
+if TYPE_CHECKING:
+    from bmsctl.domain.traces import Traces
+
+
+class Told(NamedTuple):
+    """A record, the recipe it was judged by, and its traces."""
+
+    record: dict[str, Any]
+    recipe: Recipe
+    traces: Traces
 
 
 class Reader:
@@ -47,10 +60,31 @@ class Reader:
 
     def record(self, record_id: str) -> dict[str, Any] | None:
         """The record with this id, None if there is none; raises StoreError if it is damaged."""
-        with database.explained(self._what):
-            stored = rows.load_run(self._connection, record_id)
+        stored = self._run(record_id)
+        return None if stored is None else self._folded(record_id, stored)
+
+    def told(self, record_id: str) -> Told:
+        """A record that is there, with the recipe it was judged by and its traces; raises as `record`."""
+        from bmsctl.store import traces
+
+        stored = self._run(record_id)
         if stored is None:
-            return None
+            raise StoreError(f"there is no record {record_id}")
+        record = self._folded(record_id, stored)
+        opened = stored.events[0]
+        assert isinstance(opened, AttemptOpened)
+        try:
+            recipe = Recipe.from_json(opened.recipe)
+        except ValueError as error:
+            raise StoreError(f"record {record_id}: its recipe cannot be read: {error}") from error
+        with database.explained(self._what):
+            return Told(record, recipe, traces.load(self._connection, stored, record_id))
+
+    def _run(self, record_id: str) -> rows.StoredRun | None:
+        with database.explained(self._what):
+            return rows.load_run(self._connection, record_id)
+
+    def _folded(self, record_id: str, stored: rows.StoredRun) -> dict[str, Any]:
         try:
             return fold(stored.events, stored.head_sha256)
         except (ValueError, LookupError) as error:

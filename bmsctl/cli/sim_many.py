@@ -1,0 +1,176 @@
+"""`bmsctl sim day` and `bmsctl sim defects`: many packs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bmsctl.cli.exits import FAILED, OK, STATION, USAGE, leave
+from bmsctl.cli.inputs import read_toml
+from bmsctl.cli.options import StorePath, json_option, recipes_option
+
+if TYPE_CHECKING:
+    from bmsctl.compose.campaign import SimOutcome
+    from bmsctl.compose.defect_table import CaseResult
+
+SEED_MAX = 999_999_999_999
+"""Serials of simulated packs carry the seed in at most twelve digits."""
+
+stations_option = click.option(
+    "--stations",
+    type=click.IntRange(1, 64),
+    default=lambda: len(os.sched_getaffinity(0)),
+    show_default="one a processor",
+    help="Simulated stations side by side, each in its own process.",
+)
+
+
+@click.command()
+@click.option("--packs", type=click.IntRange(1, 1_000_000), required=True, help="How many packs.")
+@click.option("--seed", type=click.IntRange(0, SEED_MAX), required=True, help="Of the first pack; then one more each.")
+@click.option("--mix", type=click.Path(dir_okay=False, path_type=Path), help="Shares of vehicles, as TOML.")
+@click.option("--store", type=StorePath(), envvar="BMSCTL_STORE", help="Folder of the store; by default a new one.")
+@stations_option
+@recipes_option
+@json_option
+def day(
+    packs: int, seed: int, mix: Path | None, store: Path | None, stations: int, recipes: Path | None, as_json: bool
+) -> None:
+    """Run a mixed-model shift of good packs; several stations have a store each, inside the folder."""
+    from bmsctl.compose.campaign import SimJob, run_jobs
+    from bmsctl.compose.shift import planned, read_mix
+    from bmsctl.errors import BmsctlError, RecipeError
+
+    try:
+        shares = read_mix("" if mix is None else read_toml(mix, "mix of vehicles"), recipes)
+    except RecipeError as error:
+        leave(USAGE, str(error))
+    except ValueError as error:
+        leave(USAGE, f"{mix}: {error}")
+    if store is None:
+        store = Path(tempfile.mkdtemp(prefix="bmsctl-"))
+        click.echo(f"store: {store}", err=True)
+    stations = min(stations, packs)
+    folders = [store] if stations == 1 else [store / f"station-{number}" for number in range(1, stations + 1)]
+    jobs = [
+        SimJob(vehicle, pack, seed + number, store=folders[number % stations])
+        for number, (vehicle, pack) in enumerate(planned(shares, packs, seed))
+    ]
+    try:
+        outcomes = list(_shown(run_jobs(jobs, recipes, stations), packs))
+    except BmsctlError as error:
+        leave(STATION, str(error))
+    broken = [outcome for outcome in outcomes if outcome.record is None]
+    violated = [outcome for outcome in outcomes if outcome.record is not None and outcome.findings]
+    _print_day(outcomes, as_json)
+    for outcome in (*broken, *violated):
+        click.echo(f"seed {outcome.job.seed}: {'; '.join(outcome.findings)}", err=True)
+    leave(STATION if broken else FAILED if violated else OK)
+
+
+def _shown(outcomes: Iterable[SimOutcome], total: int) -> Iterable[SimOutcome]:
+    """The outcomes, counted on a terminal's stderr."""
+    for number, outcome in enumerate(outcomes, start=1):
+        if sys.stderr.isatty():
+            click.echo(f"\r{number}/{total}", nl=number == total, err=True)
+        yield outcome
+
+
+def _print_day(outcomes: Sequence[SimOutcome], as_json: bool) -> None:
+    from bmsctl.cli.tables import print_table
+
+    if as_json:
+        click.echo(json.dumps(_day(outcomes), ensure_ascii=False, indent=2))
+        return
+    packs = sorted({(outcome.job.name, outcome.job.pack) for outcome in outcomes})
+    rows = []
+    for vehicle, pack in packs:
+        tested = [outcome for outcome in outcomes if (outcome.job.name, outcome.job.pack) == (vehicle, pack)]
+        verdicts = Counter(outcome.verdict for outcome in tested)
+        rows.append((vehicle, pack, len(tested), *(verdicts[name] for name in VERDICTS)))
+    print_table(("vehicle", "pack", "tested", *VERDICTS), rows)
+    for outcome in outcomes:
+        if outcome.verdict not in ("PASS", None):
+            step, verdict = outcome.first_not_pass or ("-", "-")
+            click.echo(f"{outcome.verdict} seed {outcome.job.seed}: {step} {verdict}")
+
+
+VERDICTS = ("PASS", "FAIL", "INVALID", "ABORTED")
+
+
+def _day(outcomes: Sequence[SimOutcome]) -> dict[str, Any]:
+    verdicts = Counter(outcome.verdict for outcome in outcomes)
+    return {
+        "packs": len(outcomes),
+        "verdicts": {name: verdicts[name] for name in VERDICTS},
+        "violations": sum(bool(outcome.findings) for outcome in outcomes),
+        "runs": [
+            {
+                "seed": outcome.job.seed,
+                "vehicle": outcome.job.name,
+                "pack": outcome.job.pack,
+                "pack_serial": None if outcome.record is None else outcome.record["pack_serial"],
+                "verdict": outcome.verdict,
+                "first_not_pass": outcome.first_not_pass,
+                "findings": outcome.findings,
+            }
+            for outcome in outcomes
+        ],
+    }
+
+
+@click.command()
+@click.option("--pack", default="AS52", show_default=True, help="Pack to build and test.")
+@click.option("--seeds", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Packs for each case.")
+@stations_option
+@recipes_option
+@json_option
+def defects(pack: str, seeds: int, stations: int, recipes: Path | None, as_json: bool) -> None:
+    """Run every defect, at twice its limit and at half of it, and compare with where it must be found."""
+    from bmsctl.compose.defect_table import run_table
+    from bmsctl.errors import BmsctlError, RecipeError
+
+    results: list[CaseResult] = []
+    try:
+        for result in run_table(pack, recipes, seeds, stations):
+            if not results and not as_json:
+                click.echo(f"{'case':<42}  {'expected':<42}  {'as expected':>11}")
+            results.append(result)
+            if not as_json:
+                _print_case(result)
+    except RecipeError as error:
+        leave(USAGE, str(error))
+    except BmsctlError as error:
+        leave(STATION, str(error))
+    wrong = [result for result in results if result.wrong]
+    if as_json:
+        table = {"pack": pack, "ok": not wrong, "cases": [_case(result) for result in results]}
+        click.echo(json.dumps(table, ensure_ascii=False, indent=2))
+    elif wrong:
+        click.echo(f"{len(wrong)} of {len(results)} cases are not as expected", err=True)
+    leave(FAILED if wrong else OK)
+
+
+def _print_case(result: CaseResult) -> None:
+    right = f"{result.seeds - len(result.wrong)}/{result.seeds}"
+    click.echo(f"{result.case.name:<42}  {result.expected:<42}  {right:>11}")
+    for seed, found in result.wrong.items():
+        click.echo(f"    seed {seed}: {found}")
+
+
+def _case(result: CaseResult) -> dict[str, Any]:
+    return {
+        "case": result.case.name,
+        "scenario": result.case.scenario,
+        "expected": [{"step": step, "verdict": verdict} for step, verdict in result.case.expected],
+        "seeds": result.seeds,
+        "wrong": [{"seed": seed, "found": found} for seed, found in result.wrong.items()],
+    }

@@ -1,0 +1,120 @@
+"""Many simulated packs, several stations side by side, each in a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.queues import Queue
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from bmsctl.compose.simulation import simulate_one
+from bmsctl.errors import BmsctlError
+
+PATIENCE_S = 1.0
+
+
+@dataclass(frozen=True)
+class SimJob:
+    """One simulated pack; `name` is for whoever reads the outcome. `store` None: a temporary one, thrown away."""
+
+    name: str
+    pack: str
+    seed: int
+    scenario: str | None = None
+    store: Path | None = None
+
+
+@dataclass(frozen=True)
+class SimOutcome:
+    """What became of a job: its record (None: the run broke), and everything the observers found wrong."""
+
+    job: SimJob
+    record: Mapping[str, Any] | None
+    findings: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str | None:
+        """The record's verdict."""
+        return None if self.record is None else str(self.record["verdict"])
+
+    @property
+    def first_not_pass(self) -> tuple[str, str] | None:
+        """Name and verdict of the first step that is not PASS; None if all passed."""
+        steps = [] if self.record is None else self.record["steps"]
+        return next(((step["name"], str(step["verdict"])) for step in steps if step["verdict"] != "PASS"), None)
+
+
+Numbered = tuple[int, SimOutcome]
+
+
+def run_jobs(jobs: Sequence[SimJob], recipes: Path | None, stations: int) -> Iterator[SimOutcome]:
+    """The outcomes, in the order of the jobs; job `i` runs on station `i % stations`."""
+    if stations == 1:
+        yield from (_run(job, recipes) for job in jobs)
+        return
+    context = multiprocessing.get_context("fork")
+    done: Queue[Numbered] = context.Queue()
+    numbered = list(enumerate(jobs))
+    workers = [context.Process(target=_work, args=(numbered[k::stations], recipes, done)) for k in range(stations)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield from _in_order(
+            len(jobs), done, lambda: all(worker.is_alive() or worker.exitcode == 0 for worker in workers)
+        )
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.join()
+
+
+def _in_order(count: int, done: Queue[Numbered], alive: Any) -> Iterator[SimOutcome]:
+    early: dict[int, SimOutcome] = {}
+    for index in range(count):
+        while index not in early:
+            try:
+                number, outcome = done.get(timeout=PATIENCE_S)
+            except Empty:
+                if not alive():
+                    raise BmsctlError("a simulated station's process was killed; start again") from None
+                continue
+            early[number] = outcome
+        yield early.pop(index)
+
+
+def _work(numbered: Sequence[tuple[int, SimJob]], recipes: Path | None, done: Queue[Numbered]) -> None:
+    """One station's process. An interrupt is the parent's to handle; it ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number, job in numbered:
+        done.put((number, _run(job, recipes)))
+    done.close()
+    done.join_thread()
+
+
+def _run(job: SimJob, recipes: Path | None) -> SimOutcome:
+    if job.store is not None:
+        return _run_in(job, recipes, job.store)
+    with tempfile.TemporaryDirectory(prefix="bmsctl-") as folder:
+        return _run_in(job, recipes, Path(folder) / "store")
+
+
+def _run_in(job: SimJob, recipes: Path | None, store: Path) -> SimOutcome:
+    try:
+        result = simulate_one(
+            pack=job.pack,
+            recipes=recipes,
+            seed=job.seed,
+            scenario=job.scenario,
+            scenario_file=job.name,
+            store=store,
+            retest_cause=None,
+        )
+    except BmsctlError as error:
+        return SimOutcome(job, None, [f"the run broke: {error}"])
+    return SimOutcome(job, result.record, result.findings)

@@ -1,0 +1,59 @@
+"""Reports and explanations of stored records."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from bmsctl.compose.recipes import RecipeBook
+from bmsctl.domain.recipe import Origin, Recipe
+from bmsctl.errors import RecipeError, StoreError
+from bmsctl.report.page import render
+from bmsctl.report.story import Finding, findings
+from bmsctl.store.reader import Reader, Told
+
+FOLDER = "reports"
+
+
+def write_report(store: Path, record_id: str, recipes: Path | None) -> Path:
+    """Write the page of a record into the store's folder of reports; its path.
+
+    Raises:
+        StoreError: the record cannot be read, or the page cannot be written.
+    """
+    told = _told(store, record_id)
+    page = render(told.record, told.recipe, origins(told.recipe, recipes), told.traces)
+    path = store / FOLDER / f"{record_id}.html"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        unfinished = path.with_suffix(".part")
+        unfinished.write_text(page, "utf-8")
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise StoreError(f"{path}: the report cannot be written: {error.strerror}") from error
+    return path
+
+
+def explained(store: Path, record_id: str, recipes: Path | None) -> list[Finding]:
+    """What is not PASS in a record, in words; raises StoreError if it cannot be read."""
+    told = _told(store, record_id)
+    return list(findings(told.record, told.recipe, origins(told.recipe, recipes)))
+
+
+def origins(recipe: Recipe, recipes: Path | None) -> Mapping[str, Origin]:
+    """Where the values of a recipe came from; empty if the folder no longer has this very recipe."""
+    book = RecipeBook(recipes)
+    for file in book.files():
+        try:
+            compiled = book.compile(file)
+        except RecipeError:
+            continue
+        if compiled.sha256 == recipe.sha256:
+            return compiled.provenance
+    return {}
+
+
+def _told(store: Path, record_id: str) -> Told:
+    with Reader.open(store) as reader:
+        return reader.told(record_id)

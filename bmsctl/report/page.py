@@ -1,0 +1,70 @@
+"""The record as one self-contained HTML page: no script, nothing loaded from anywhere, good on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bmsctl.domain.quantities import quantity
+from bmsctl.domain.recipe import Origin, Recipe
+from bmsctl.domain.traces import Traces
+from bmsctl.report.plots import PHASES, measured_in, plots, weld_matrix
+from bmsctl.report.story import findings, skipped
+
+MEANING = {
+    "PASS": "The pack conforms and is released.",
+    "FAIL": "The pack does not conform.",
+    "INVALID": "The pack is not judged: the station could not measure everything.",
+    "ABORTED": "The run was ended before its time; the pack is not judged.",
+    None: "The attempt is not closed yet.",
+}
+
+
+def render(record: Mapping[str, Any], recipe: Recipe, origins: Mapping[str, Origin], traces: Traces) -> str:
+    """The page.
+
+    Args:
+        recipe: the one the record was judged by.
+        origins: where its values came from; empty if its files are no longer there.
+    """
+    environment = Environment(
+        loader=PackageLoader("bmsctl.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["quantity"] = lambda each, key: _shown(each, key)
+    measured = measured_in(record)
+    drawn = [plot._replace(svg=Markup(plot.svg)) for plot in plots(measured, recipe, traces)]
+    return environment.get_template("record.html.j2").render(
+        record=record,
+        recipe=recipe,
+        meaning=MEANING[record["verdict"]],
+        findings=list(findings(record, recipe, origins)),
+        skipped=skipped(record),
+        plots=drawn,
+        phases=[title for _, title in PHASES],
+        weld_matrix=weld_matrix(measured),
+        span_s=_span_s(record),
+        position=position,
+    )
+
+
+def _shown(each: Mapping[str, Any], key: str) -> str:
+    return "" if each[key] is None else quantity(each[key], each["unit"])
+
+
+def _span_s(record: Mapping[str, Any]) -> float:
+    """From the attempt's start to the end of its last step."""
+    ends = [step["started_s"] + step["duration_s"] for step in record["steps"] if step["duration_s"] is not None]
+    return max(ends, default=1.0) or 1.0
+
+
+def position(each: Mapping[str, Any]) -> float | None:
+    """Where a value lies between its two limits, 0 to 100, or None where there are not two, or no value."""
+    low, high, value = each["low"], each["high"], each["value"]
+    if None in (low, high, value) or high <= low:
+        return None
+    share: float = (value - low) / (high - low)
+    return 100.0 * min(max(share, 0.0), 1.0)
