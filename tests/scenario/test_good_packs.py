@@ -1,4 +1,4 @@
-"""Good packs pass, whatever is drawn for them."""
+"""Good packs pass, whatever is drawn for them; `bmsctl sim day --packs 1000 --seed 0` runs more of them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bmsctl.domain.record_schema import SCHEMA
 from tests.support.simulate import RECIPE, Simulation
 
 
-@pytest.mark.parametrize("first", range(0, 200, 10))
+@pytest.mark.parametrize("first", range(0, 20, 5))
 def test_good_packs_pass(tmp_path: Path, first: int) -> None:
-    for seed in range(first, first + 10):
+    for seed in range(first, first + 5):
         record = Simulation(tmp_path / str(seed), seed=seed).run()
         bad = [(step["name"], step["verdict"], step["reason"]) for step in record["steps"] if step["verdict"] != "PASS"]
         assert (record["verdict"], bad) == ("PASS", [])
