@@ -135,10 +135,10 @@ def _voltage(recipe: Recipe) -> Iterator[DefectCase]:
         yield _passes(f"{sensor} half", "temperature_sensor", sensor=sensor, offset=half)
     yield _fails("open", "temperatures", "temperature_sensor", sensor=2, open=True)
     rate = _high(recipe, "self_discharge", "rate_max") * 1e3
-    yield _fails("twice", "self_discharge", "self_discharge", cell=30, rate=f"{_twice(0.0, rate):g} mV/h")
-    yield _passes("half", "self_discharge", cell=30, rate=f"{_half(0.0, rate):g} mV/h")
+    yield _fails("twice", "self_discharge", "self_discharge", cell=40, rate=f"{_twice(0.0, rate):g} mV/h")
+    yield _passes("half", "self_discharge", cell=40, rate=f"{_half(0.0, rate):g} mV/h")
     young = {"rate": f"{_half(0.0, rate):g} mV/h", "age": "10 d"}
-    yield _fails("too young", "self_discharge", "self_discharge", "INVALID", cell=30, **young)
+    yield _fails("too young", "self_discharge", "self_discharge", "INVALID", cell=40, **young)
     for stuck in ("on", "off"):
         for cell in (1, 41, series):
             yield _fails(f"{cell} stuck {stuck}", "balancing_channels", "balancing_channel", cell=cell, stuck=stuck)

@@ -87,8 +87,8 @@ class ScpiInsulationTester:
         number = self.tester.session.number
         volts = number(result.output, least_v, (1.0 + VOLTAGE_SHARE) * voltage, "test voltage")
         least_ohm, most_ohm = (0.0, HELD_OHM) if low else (HELD_OHM, RANGE_END_OHM)
-        ohms = number(result.measured, least_ohm, most_ohm, "insulation")
-        if math.isinf(volts) or ohms == -math.inf or (low and math.isinf(ohms)):
+        ohms = number(result.measured, least_ohm, most_ohm, "insulation", over_range=True)
+        if ohms == -math.inf or (low and math.isinf(ohms)):
             raise ReplyInvalid(DEVICE, f"insulation {result.measured} at {result.output} V cannot be")
         number(result.test, duration - TIME_S, duration + TIME_S, "test time")
         return volts, ohms

@@ -81,7 +81,8 @@ class ScpiLvSupply:
         await asyncio.sleep(over)
         fetch, under = ":FETC:CURR?;:FETC:VOLT?;:FETC:POW?", {**wanted, ":OUTP": "1"}
         amps_text, volts_text, watts_text = await self.session.measure(lease, fetch, fetch, under, ANSWER_WITHIN_S, 3)
-        amps = self.session.number(amps_text, -HEADROOM * range_a, HEADROOM * range_a, "supply current")
+        end_a = HEADROOM * range_a
+        amps = self.session.number(amps_text, -end_a, end_a, "supply current", over_range=True)
         if math.isinf(amps):
             raise ReplyInvalid(DEVICE, f"supply current is over the {range_a:g} A range")
         product = self._require_voltage(volts_text) * amps

@@ -78,7 +78,8 @@ class ScpiOhmmeter:
         """What the digits say, infinite over range."""
         if scpi.is_not_a_number(text):
             raise ReplyInvalid(DEVICE, f"a wire of channel {channel} has no contact; check probes and multiplexer")
-        ohms = self.session.number(text, FLOOR * range_ohm, HEADROOM * range_ohm, f"resistance at channel {channel}")
+        what = f"resistance at channel {channel}"
+        ohms = self.session.number(text, FLOOR * range_ohm, HEADROOM * range_ohm, what, over_range=True)
         if ohms == -math.inf:
             raise ReplyInvalid(DEVICE, f"resistance at channel {channel} is below the range; check its wires")
         return ohms

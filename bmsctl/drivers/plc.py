@@ -130,9 +130,6 @@ class CanPlc:
         what = "set of voltages, all measured and in range,"
         return await self._next(plc.VOLTAGES_ID, self._read_voltages, what, within, plc.VOLTAGES_PERIOD_S)
 
-    async def pole_voltages(self, within: Second) -> tuple[Volt, Volt]:
-        return await self._next(plc.VOLTAGES_ID, self._read_poles, "U_PN and U_link", within, plc.VOLTAGES_PERIOD_S)
-
     async def sense(self, within: Second) -> StationSense:
         return await self._next(plc.SENSE_ID, self._read_sense, "air temperature", within, SENSE_LOOK_S)
 
@@ -161,12 +158,6 @@ class CanPlc:
             return None
         u_pn, u_link, u_p_pe, u_n_pe = (Volt(volt) for volt in volts[:4] if volt is not None)
         return PlcVoltages(u_pn, u_link, u_p_pe, u_n_pe, frame.t_s)
-
-    def _read_poles(self, frame: CanFrame) -> tuple[Volt, Volt] | None:
-        volts = self._decoded(frame)
-        if volts is None or volts.u_pn is None or volts.u_link is None:
-            return None
-        return Volt(volts.u_pn), Volt(volts.u_link)
 
     def _decoded(self, frame: CanFrame) -> plc.Voltages | None:
         """The frame's voltages, None if it is damaged or repeated."""

@@ -144,8 +144,11 @@ class ScpiSession:
             (said,) = await self.query(lease, f"{header}?", within_s)
             self._compare(header, value, said)
 
-    def number(self, text: str, low: float, high: float, what: str) -> float:
-        """A number that can be believed: within `low` and `high`, wider than any defect; infinity is over range.
+    def number(self, text: str, low: float, high: float, what: str, *, over_range: bool = False) -> float:
+        """A number that can be believed: within `low` and `high`, wider than any defect.
+
+        Args:
+            over_range: whether infinity, with its sign, is an answer too.
 
         Raises:
             ReplyInvalid: no number, or implausible.
@@ -154,7 +157,7 @@ class ScpiSession:
             value = scpi.decode_number(text)
         except ValueError as error:
             raise ReplyInvalid(self._device, f"{what}: {error}") from None
-        if not low <= value <= high and abs(value) != float("inf"):
+        if not low <= value <= high and not (over_range and abs(value) == float("inf")):
             raise ReplyInvalid(self._device, f"{what} {value:g} is implausible, not within {low:g} and {high:g}")
         return value
 

@@ -21,7 +21,6 @@ from bmsctl.drivers.safety_tester import (
     StepResult,
 )
 from bmsctl.drivers.scpi import FrozenGuard
-from bmsctl.errors import ReplyInvalid
 from bmsctl.protocols import safety_tester
 from bmsctl.protocols.safety_tester import Judgement, Mode
 
@@ -64,10 +63,10 @@ class ScpiWithstandTester:
         self.tester.require_contact(after, "after")
         number = self.tester.session.number
         least_v, most_v = (1.0 - VOLTAGE_SHARE) * voltage, (1.0 + VOLTAGE_SHARE) * voltage
-        volts = self._finite(result.output, least_v, most_v, "test voltage")
+        volts = number(result.output, least_v, most_v, "test voltage")
         number(result.ramp, ramp - TIME_S, ramp + TIME_S, "time of the ramp")
         number(result.test, hold - TIME_S, hold + TIME_S, "time of the hold")
-        amps = self._finite(result.measured, 0.0, trip, "leakage current")
+        amps = number(result.measured, 0.0, trip, "leakage current")
         self._frozen.see(result.output)
         return WithstandReading(Volt(volts), Ampere(amps), tripped=False)
 
@@ -81,15 +80,9 @@ class ScpiWithstandTester:
         number = self.tester.session.number
         number(result.ramp, 0.0, ramp + TIME_S, "time of the ramp")
         number(result.test, 0.0, hold + TIME_S, "time of the hold")
-        volts = self._finite(result.output, 0.0, (1.0 + VOLTAGE_SHARE) * voltage, "breakdown voltage")
-        amps = number(result.measured, TRIP_SHARE * trip, OUTPUT_MAX_A, "breakdown current")
+        volts = number(result.output, 0.0, (1.0 + VOLTAGE_SHARE) * voltage, "breakdown voltage")
+        amps = number(result.measured, TRIP_SHARE * trip, OUTPUT_MAX_A, "breakdown current", over_range=True)
         return WithstandReading(Volt(volts), Ampere(min(amps, OUTPUT_MAX_A)), tripped=True)
-
-    def _finite(self, text: str, low: float, high: float, what: str) -> float:
-        value = self.tester.session.number(text, low, high, what)
-        if not low <= value <= high:
-            raise ReplyInvalid(DEVICE, f"{what} is over range")
-        return value
 
 
 def _withstand(voltage: Volt, ramp: Second, hold: Second, trip: Ampere) -> Step:

@@ -175,7 +175,7 @@ class Run:
         except (LeaseRevoked, StoreError):
             raise
         except DeviceRestarted as error:
-            if restarted is None:
+            if restarted is None and step.repeatable:
                 raise
             return str(error)
         except (DeviceError, StepInvalid) as error:

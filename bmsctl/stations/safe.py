@@ -74,7 +74,7 @@ class MakeSafe:
         failures: list[str] = []
         values: dict[str, float] = {}
         try:
-            await self._current_gone()
+            await self._child("bms", self._current_gone(), 2 * CURRENT_DEADLINE_S, failures)
             self._devices.bms.open_relays()
             await self._child("bms", self._relays_open(), RELAYS_DEADLINE_S, failures)
             free = await self._child("plc", self._voltage_free(), DISCHARGE_DEADLINE_S, failures)

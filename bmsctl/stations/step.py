@@ -94,10 +94,11 @@ class StepContext:
 class Step:
     """A step of a station. `devices`: whose progress the owner watches; `high_voltage`: whether it asks for
     the permissive, from when on the BMS must be heard; `voltage_free`: whether the permissive is given back before
-    it, and the BMS may fall silent."""
+    it, and the BMS may fall silent; `repeatable`: whether it may begin anew when an instrument has restarted."""
 
     name: str
     run: Callable[[StepContext], Awaitable[None]]
     devices: tuple[str, ...]
     high_voltage: bool = False
     voltage_free: bool = False
+    repeatable: bool = True

@@ -126,10 +126,6 @@ class Plc(Protocol):
         are on."""
         ...
 
-    async def pole_voltages(self, within: Second) -> tuple[Volt, Volt]:
-        """U_PN and U_link of the next voltages received after the call, with or without permissive."""
-        ...
-
     async def sense(self, within: Second) -> StationSense:
         """The next StationSense received after the call."""
         ...

@@ -32,7 +32,7 @@ STEPS = (
     Step("bonding", bonding, devices=("ohmmeter",)),
     Step("contactors_open", contactors_open, devices=_LIVE, high_voltage=True),
     Step("insulation_outer", insulation_outer, devices=_TESTERS, high_voltage=True),
-    Step("withstand", withstand, devices=_TESTERS, high_voltage=True),
+    Step("withstand", withstand, devices=_TESTERS, high_voltage=True, repeatable=False),
     Step("cells_at_rest", cells_at_rest, devices=("bms",)),
     Step("temperatures", temperatures, devices=("bms", "plc")),
     Step("precharge", precharge, devices=_LIVE, high_voltage=True),

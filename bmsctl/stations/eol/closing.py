@@ -121,18 +121,22 @@ async def _require_followed(ctx: StepContext) -> None:
 
 async def _open(ctx: StepContext, idle_a: float) -> None:
     """`idle_a`: what the BMS shows without current."""
-    bms = ctx.devices.bms
     ctx.devices.cycler.off()
     gone = await _current_gone(ctx, idle_a)
     if not gone:
         ctx.note("current", "still flowed after the cycler was switched off; its enable was withdrawn")
         ctx.devices.plc.drop_permit()
         await _current_gone(ctx, idle_a)
-    bms.open_relays()
-    ctx.facts.contactors_opened_s = ctx.now()
-    await bms.set_relays(ctx.leases["bms"], frozenset())
+    await open_contactors(ctx)
     if not gone:
         raise DeviceTimeout("cycler", "current still flowed after its output was asked off; check it")
+
+
+async def open_contactors(ctx: StepContext) -> None:
+    """Open every contactor, with no source on; confirmed by the coil drivers' feedback."""
+    ctx.devices.bms.open_relays()
+    ctx.facts.contactors_opened_s = ctx.now()
+    await ctx.devices.bms.set_relays(ctx.leases["bms"], frozenset())
 
 
 async def _current_gone(ctx: StepContext, idle_a: float) -> bool:

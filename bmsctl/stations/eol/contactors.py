@@ -9,11 +9,13 @@ onto a welded pole with it would be a short circuit current.
 from __future__ import annotations
 
 from collections.abc import Set
+from functools import partial
 
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.ports import Relay, Route
-from bmsctl.stations.eol.closing import close_precharge, precharge_cooled
+from bmsctl.stations.eol.closing import close_precharge, open_contactors, precharge_cooled
 from bmsctl.stations.eol.dtcs import measure_own_dtcs
+from bmsctl.stations.eol.undo import undone
 from bmsctl.stations.step import StepContext
 
 PHASES: tuple[tuple[str, Set[Relay]], ...] = (
@@ -29,7 +31,7 @@ async def contactors_open(ctx: StepContext) -> None:
     await precharge_cooled(ctx)
     await bms.take_relays(ctx.leases["bms"])
     await matrix.connect(ctx.leases["matrix"], {Route.LOAD})
-    try:
+    async with undone(partial(open_contactors, ctx)):
         await bms.set_relays(ctx.leases["bms"], frozenset())
         await ctx.dwell(ctx.recipe.quantity("settle"))
         await _measure_tap(ctx, "p_b_minus_all_open")
@@ -39,10 +41,6 @@ async def contactors_open(ctx: StepContext) -> None:
             await ctx.dwell(ctx.recipe.quantity("settle"))
             await _measure_poles(ctx, f"u_pn_{phase}")
         await _measure_tap(ctx, "p_b_minus_main_minus_only")
-        await bms.set_relays(ctx.leases["bms"], frozenset())
-    finally:
-        bms.open_relays()
-        ctx.facts.contactors_opened_s = ctx.now()
     await matrix.connect(ctx.leases["matrix"], frozenset())
     await measure_own_dtcs(ctx)
 

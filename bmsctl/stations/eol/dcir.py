@@ -25,6 +25,9 @@ POLE_SAMPLES = 200
 """One mains period at 10 kHz."""
 
 
+Look = tuple[PackSample, CyclerReading, DigitizerReading]
+
+
 class Observed(NamedTuple):
     """Means over some broadcast cycles: (series,) and (bars,) volts, poles, and the current by BMS and cycler."""
 
@@ -94,19 +97,31 @@ async def _pulse(ctx: StepContext, amps: float) -> Pulse:
 
 async def _observe(ctx: StepContext, before_v: F64 | None = None) -> Observed:
     """`before_v`: the cells before the pulse, if there is one."""
-    looks: list[tuple[PackSample, CyclerReading, DigitizerReading]] = []
+    looks: list[Look] = []
     for _ in range(ctx.recipe.count("samples")):
-        samples, reading, poles = await asyncio.gather(
-            ctx.devices.bms.samples(ctx.leases["bms"], 1),
-            ctx.devices.cycler.read(ctx.leases["cycler"]),
-            ctx.devices.digitizer.mean(ctx.leases["digitizer"], POLE_SAMPLES),
-        )
-        _watch(ctx, samples[0], before_v)
-        looks.append((samples[0], reading, poles))
+        looks.append(await _look(ctx))
+        _watch(ctx, looks[-1][0], before_v)
     return _mean(looks)
 
 
-def _mean(looks: Sequence[tuple[PackSample, CyclerReading, DigitizerReading]]) -> Observed:
+async def _look(ctx: StepContext) -> Look:
+    """The three instruments at the same time; none is still being asked when one has failed."""
+    samples, reading, poles = await asyncio.gather(
+        ctx.devices.bms.samples(ctx.leases["bms"], 1),
+        ctx.devices.cycler.read(ctx.leases["cycler"]),
+        ctx.devices.digitizer.mean(ctx.leases["digitizer"], POLE_SAMPLES),
+        return_exceptions=True,
+    )
+    for result in (samples, reading, poles):
+        if isinstance(result, BaseException):
+            raise result
+    assert not isinstance(samples, BaseException)
+    assert not isinstance(reading, BaseException)
+    assert not isinstance(poles, BaseException)
+    return samples[0], reading, poles
+
+
+def _mean(looks: Sequence[Look]) -> Observed:
     return Observed(
         np.mean([sample.voltage_v for sample, _, _ in looks], axis=0),
         np.mean([sample.busbar_v for sample, _, _ in looks], axis=0),

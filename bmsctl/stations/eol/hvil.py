@@ -46,5 +46,7 @@ async def _response(ctx: StepContext, closed: bool) -> Reading:
 
 
 async def _restore(ctx: StepContext) -> None:
-    await ctx.devices.plc.bridge_hvil(ctx.leases["plc"], closed=True)
-    await ctx.devices.bms.dtc_setting(ctx.leases["bms"], on=True)
+    try:
+        await ctx.devices.plc.bridge_hvil(ctx.leases["plc"], closed=True)
+    finally:
+        await ctx.devices.bms.dtc_setting(ctx.leases["bms"], on=True)

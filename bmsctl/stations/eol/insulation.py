@@ -30,8 +30,14 @@ async def insulation_live(ctx: StepContext) -> None:
     INVALID if the poles do not settle, or the resistor shows no effect: an undecided measurement never passes.
     """
     await connect_cold(ctx, {Route.DIGITIZER})
-    await ctx.devices.bms.imd_enable(ctx.leases["bms"], False)
-    async with undone(lambda: _restore(ctx)), closed_contactors(ctx):
+    async with undone(lambda: _restore(ctx)):
+        await ctx.devices.bms.imd_enable(ctx.leases["bms"], False)
+        await _measure(ctx)
+
+
+async def _measure(ctx: StepContext) -> None:
+    """The measurements, contactors closed."""
+    async with closed_contactors(ctx):
         insulation = await _insulation(ctx)
         _measure_insulation(ctx, insulation)
         await _measure_monitor(ctx, insulation)

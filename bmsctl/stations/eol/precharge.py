@@ -7,14 +7,17 @@ open shows only under load, once the precharge path is open again.
 
 from __future__ import annotations
 
+from functools import partial
+
 from bmsctl.analysis.precharge import PrechargeCurve, fit_precharge
 from bmsctl.domain.limits import BELOW, Reading
 from bmsctl.domain.ports import Relay, Route
 from bmsctl.domain.units import Second
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import StepInvalid
-from bmsctl.stations.eol.closing import close_precharge, precharge_cooled
+from bmsctl.stations.eol.closing import close_precharge, open_contactors, precharge_cooled
 from bmsctl.stations.eol.dtcs import measure_own_dtcs
+from bmsctl.stations.eol.undo import undone
 from bmsctl.stations.step import StepContext
 
 
@@ -25,20 +28,16 @@ async def precharge(ctx: StepContext) -> None:
     """
     if await _imd_before(ctx) is not Verdict.PASS:
         return
-    bms = ctx.devices.bms
     await precharge_cooled(ctx)
-    await bms.take_relays(ctx.leases["bms"])
+    await ctx.devices.bms.take_relays(ctx.leases["bms"])
     await ctx.devices.matrix.connect(ctx.leases["matrix"], {Route.DIGITIZER, Route.LINK_CAPACITOR})
-    try:
+    async with undone(partial(open_contactors, ctx)):
         pack_v, curve = await _charge(ctx)
         end_ratio = Reading(100.0 * curve.end_v / pack_v, "%", ctx.recipe.quantity("u95_ratio"))
         if ctx.measure("end_ratio", end_ratio) is Verdict.PASS:
             _measure_resistance(ctx, curve)
             await _load(ctx, pack_v)
             await measure_own_dtcs(ctx)
-    finally:
-        bms.open_relays()
-        ctx.facts.contactors_opened_s = ctx.now()
 
 
 async def _imd_before(ctx: StepContext) -> Verdict:

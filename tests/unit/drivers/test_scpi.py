@@ -386,8 +386,8 @@ def test_a_cancelled_query_leaves_the_session_usable() -> None:
 def test_numbers_that_cannot_be_believed() -> None:
     session = ScpiSession(SimSerial("meter").station, "meter")
     assert session.number("+1.0E-03", 1e-5, 1e-2, "current") == 1e-3
-    assert session.number("9.9E37", 1e-5, 1e-2, "current") == float("inf")
-    for text in ("1.0", "1.0E-06", "-1.0E-03", "1,0E-03", "9.91E37"):
+    assert session.number("9.9E37", 1e-5, 1e-2, "current", over_range=True) == float("inf")
+    for text in ("1.0", "1.0E-06", "-1.0E-03", "1,0E-03", "9.9E37", "9.91E37"):
         with pytest.raises(ReplyInvalid, match="current"):
             session.number(text, 1e-5, 1e-2, "current")
 

@@ -83,7 +83,8 @@ def test_an_error_leaves_every_contactor_open() -> None:
 
     outcome = run_step(contactors_open, "contactors_open", script)
     assert outcome.error == "digitizer: over range"
-    assert outcome.bench.names()[-1] == "bms.open_relays"
+    assert outcome.bench.names()[-2:] == ["bms.open_relays", "bms.set_relays"]
+    assert outcome.bench.bms.closed == frozenset()
     assert outcome.context.facts.contactors_opened_s is not None
 
 

@@ -44,6 +44,7 @@ def test_precharge_closes_before_main_plus_and_the_load_comes_last() -> None:
         {minus, pre},
         {minus, pre, plus},
         {minus, plus},
+        set(),
     ]
     routes = [routes for (routes,) in outcome.bench.of("matrix.connect")]
     assert [Route.LOAD in each for each in routes] == [False, True]
