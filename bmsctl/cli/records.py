@@ -113,7 +113,8 @@ def verify(keys: Sequence[str], store: Path, as_json: bool) -> None:
         for notice in report.notices:
             click.echo(str(notice), err=True)
         if report.ok:
-            click.echo(f"OK: {report.n_runs} record{'' if report.n_runs == 1 else 's'} verified")
+            still = f", {len(report.notices)} of them still open" if report.notices else ""
+            click.echo(f"OK: {report.n_runs} record{'' if report.n_runs == 1 else 's'} verified{still}")
     if report.unreadable is not None:
         leave(STATION, report.unreadable)
     leave(OK if report.ok else FAILED)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bmsctl.cli.exits import FAILED, OK, STATION, USAGE, leave
+from bmsctl.cli.exits import FAILED, INTERRUPTED, OK, STATION, USAGE, leave
 from bmsctl.cli.inputs import read_toml
 from bmsctl.cli.options import StorePath, json_option, recipes_option
 
@@ -55,6 +55,8 @@ def day(
         leave(USAGE, str(error))
     except ValueError as error:
         leave(USAGE, f"{mix}: {error}")
+    if seed + packs - 1 > SEED_MAX:
+        leave(USAGE, f"--seed {seed} and {packs} packs: serials end at seed {SEED_MAX}; begin lower")
     if store is None:
         store = Path(tempfile.mkdtemp(prefix="bmsctl-"))
         click.echo(f"store: {store}", err=True)
@@ -64,16 +66,28 @@ def day(
         SimJob(vehicle, pack, seed + number, store=folders[number % stations])
         for number, (vehicle, pack) in enumerate(planned(shares, packs, seed))
     ]
+    outcomes: list[SimOutcome] = []
+    interrupted = False
     try:
-        outcomes = list(_shown(run_jobs(jobs, recipes, stations), packs))
+        for outcome in _shown(run_jobs(jobs, recipes, stations), packs):
+            outcomes.append(outcome)
+            if outcome.record is None:
+                break
+    except KeyboardInterrupt:
+        interrupted = True
     except BmsctlError as error:
         leave(STATION, str(error))
-    broken = [outcome for outcome in outcomes if outcome.record is None]
-    violated = [outcome for outcome in outcomes if outcome.record is not None and outcome.findings]
     _print_day(outcomes, as_json)
-    for outcome in (*broken, *violated):
-        click.echo(f"seed {outcome.job.seed}: {'; '.join(outcome.findings)}", err=True)
-    leave(STATION if broken else FAILED if violated else OK)
+    for outcome in outcomes:
+        if outcome.findings:
+            click.echo(f"seed {outcome.job.seed}: {'; '.join(outcome.findings)}", err=True)
+    where = ", ".join(map(str, folders))
+    if interrupted or outcomes[-1].record is None:
+        click.echo(f"bmsctl: ended after {len(outcomes)} of {packs} packs; records so far are in {where}", err=True)
+        leave(INTERRUPTED if interrupted else STATION)
+    if len(folders) > 1:
+        click.echo(f"stores: {where}", err=True)
+    leave(FAILED if any(outcome.findings for outcome in outcomes) else OK)
 
 
 def _shown(outcomes: Iterable[SimOutcome], total: int) -> Iterable[SimOutcome]:
@@ -93,7 +107,8 @@ def _print_day(outcomes: Sequence[SimOutcome], as_json: bool) -> None:
     packs = sorted({(outcome.job.name, outcome.job.pack) for outcome in outcomes})
     rows = []
     for vehicle, pack in packs:
-        tested = [outcome for outcome in outcomes if (outcome.job.name, outcome.job.pack) == (vehicle, pack)]
+        same = [outcome for outcome in outcomes if (outcome.job.name, outcome.job.pack) == (vehicle, pack)]
+        tested = [outcome for outcome in same if outcome.record is not None]
         verdicts = Counter(outcome.verdict for outcome in tested)
         rows.append((vehicle, pack, len(tested), *(verdicts[name] for name in VERDICTS)))
     print_table(("vehicle", "pack", "tested", *VERDICTS), rows)

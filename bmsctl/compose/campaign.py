@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 import tempfile
@@ -16,6 +17,8 @@ from bmsctl.compose.simulation import simulate_one
 from bmsctl.errors import BmsctlError
 
 PATIENCE_S = 1.0
+SAFE_WITHIN_S = 10.0
+"""Real seconds in which a simulated station that was told to end has made safe."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,14 @@ Numbered = tuple[int, SimOutcome]
 
 
 def run_jobs(jobs: Sequence[SimJob], recipes: Path | None, stations: int) -> Iterator[SimOutcome]:
-    """The outcomes, in the order of the jobs; job `i` runs on station `i % stations`."""
+    """The outcomes, in the order of the jobs; job `i` runs on station `i % stations`.
+
+    Ended early, by its consumer or a signal, every station makes the pack on it safe and puts that on record.
+
+    Raises:
+        KeyboardInterrupt: a signal ended a run in this process.
+        BmsctlError: a station's process was killed.
+    """
     if stations == 1:
         yield from (_run(job, recipes) for job in jobs)
         return
@@ -69,6 +79,9 @@ def run_jobs(jobs: Sequence[SimJob], recipes: Path | None, stations: int) -> Ite
         )
     finally:
         for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join(SAFE_WITHIN_S)
             worker.kill()
             worker.join()
 
@@ -88,11 +101,12 @@ def _in_order(count: int, done: Queue[Numbered], alive: Any) -> Iterator[SimOutc
 
 
 def _work(numbered: Sequence[tuple[int, SimJob]], recipes: Path | None, done: Queue[Numbered]) -> None:
-    """One station's process. An interrupt is the parent's to handle; it ends its workers."""
+    """One station's process. Ctrl-C is the parent's to handle; it ends its workers by SIGTERM."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for number, job in numbered:
-        done.put((number, _run(job, recipes)))
+    with contextlib.suppress(KeyboardInterrupt):
+        for number, job in numbered:
+            done.put((number, _run(job, recipes)))
     done.close()
     done.join_thread()
 
@@ -117,4 +131,6 @@ def _run_in(job: SimJob, recipes: Path | None, store: Path) -> SimOutcome:
         )
     except BmsctlError as error:
         return SimOutcome(job, None, [f"the run broke: {error}"])
+    if result.interrupted:
+        raise KeyboardInterrupt
     return SimOutcome(job, result.record, result.findings)

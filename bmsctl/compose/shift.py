@@ -46,7 +46,7 @@ def read_mix(text: str, recipes: Path | None) -> list[Share]:
     tables = document.get("mix", [{"vehicle": vehicle, "share": 1} for vehicle in vehicles])
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         raise ValueError("mix must be an array of tables; write [[mix]]")
-    shares = []
+    shares: list[Share] = []
     for number, table in enumerate(tables, start=1):
         place = f"mix {number}"
         if table.keys() != {"vehicle", "share"}:
@@ -56,6 +56,8 @@ def read_mix(text: str, recipes: Path | None) -> list[Share]:
             raise ValueError(f"{place}: unknown vehicle {shown(vehicle)}; known: {', '.join(vehicles)}")
         if isinstance(parts, bool) or not isinstance(parts, int) or not 1 <= parts <= SHARE_MAX:
             raise ValueError(f"{place}: share = {shown(parts)}: must be a whole number from 1 to {SHARE_MAX}")
+        if any(share.vehicle == vehicle for share in shares):
+            raise ValueError(f"{place}: {vehicle} is there twice; add up its shares")
         shares.append(Share(vehicle, vehicles[vehicle], parts))
     for pack in sorted({share.pack for share in shares}):
         book.by_pack(pack, SIMULATED_DAY)

@@ -17,7 +17,7 @@ from bmsctl.report.story import findings, skipped
 MEANING = {
     "PASS": "The pack conforms and is released.",
     "FAIL": "The pack does not conform.",
-    "INVALID": "The pack is not judged: the station could not measure everything.",
+    "INVALID": "The pack is not judged: something could not be measured, or it is not the pack it should be.",
     "ABORTED": "The run was ended before its time; the pack is not judged.",
     None: "The attempt is not closed yet.",
 }

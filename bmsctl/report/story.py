@@ -12,6 +12,8 @@ from bmsctl.domain.quantities import quantity
 from bmsctl.domain.recipe import Origin, Recipe
 
 STATION_CAUSE = "The station could not measure; this says nothing about the pack."
+ABORTED_CAUSE = "The run was ended before its time; nothing speaks against the pack."
+ABORTED_LOOK = "Test again, with the reason as the cause."
 STATION_LOOK = "Put right what the reason names, then test again with that as the cause."
 
 
@@ -55,6 +57,8 @@ def findings(record: Mapping[str, Any], recipe: Recipe, origins: Mapping[str, Or
             cause, look = advice.get("step", (STATION_CAUSE, STATION_LOOK))
             if step["measurements"] and all(each["verdict"] == "PASS" for each in step["measurements"]):
                 cause, look = advice.get("measured", (cause, look))
+            if step["verdict"] == "ABORTED":
+                cause, look = ABORTED_CAUSE, ABORTED_LOOK
             yield Finding(step["name"], step["verdict"], step["reason"] or "nothing was measured", "", cause, look)
 
 

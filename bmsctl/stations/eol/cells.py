@@ -48,7 +48,7 @@ def _mean(snapshots: Sequence[F64]) -> F64:
 async def _rested(ctx: StepContext) -> None:
     opened_s = ctx.facts.contactors_opened_s
     if opened_s is None:
-        raise StepInvalid("unknown since when the contactors are open; step contactors_open did not run")
+        raise StepInvalid("unknown since when the contactors are open; step identify did not run")
     remaining_s = opened_s + ctx.recipe.quantity("rest") - ctx.now()
     if remaining_s > 0.0:
         await ctx.dwell(remaining_s)

@@ -21,6 +21,8 @@ from bmsctl.stations.eol.closing import closed_contactors, connect_cold
 from bmsctl.stations.eol.current import arm, require_cells_within
 from bmsctl.stations.step import StepContext
 
+SEEN = 0.1
+"""Share of the cycler's current below which the BMS sees none, and its sign means nothing."""
 POLE_SAMPLES = 200
 """One mains period at 10 kHz."""
 
@@ -144,7 +146,8 @@ def _watch(ctx: StepContext, sample: PackSample, before_v: F64 | None) -> None:
 def _measure_sensor(ctx: StepContext, discharge: Observed, charge: Observed) -> None:
     slope = (charge.bms_a - discharge.bms_a) / (charge.cycler_a - discharge.cycler_a)
     text = f"BMS {discharge.bms_a:.2f} A and {charge.bms_a:.2f} A"
-    ctx.measure("current_sign", Reading(float(np.sign(slope)), None, detail=text))
+    sign = float(np.sign(slope)) if abs(slope) > SEEN else 0.0
+    ctx.measure("current_sign", Reading(sign, None, detail=text))
     ctx.measure("current_gain", Reading(100.0 * (abs(slope) - 1.0), "%", ctx.recipe.quantity("u95_gain"), detail=text))
 
 

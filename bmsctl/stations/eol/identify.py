@@ -26,6 +26,7 @@ async def identify(ctx: StepContext) -> None:
     """Measure docking voltage and wake time; INVALID if adapter, BMS or modules are not those of the label."""
     if await _docking_voltage(ctx) is not Verdict.PASS:
         return
+    ctx.facts.contactors_opened_s = ctx.now()
     await _dock(ctx)
     voltage, limit = Volt(ctx.recipe.quantity("supply_voltage")), Ampere(ctx.recipe.quantity("supply_limit"))
     await ctx.devices.lv_supply.on(ctx.leases["lv_supply"], voltage, limit)

@@ -111,7 +111,7 @@ def test_an_open_attempt_is_said_to_be_open_and_verifies(tmp_path: Path) -> None
 
     on_loop(main)
     done = _run("verify", "--store", tmp_path)
-    assert (done.returncode, done.stdout) == (0, "OK: 1 record verified\n")
+    assert (done.returncode, done.stdout) == (0, "OK: 1 record verified, 1 of them still open\n")
     assert "open" in done.stderr
     listed = _run("list", "--store", tmp_path)
     assert listed.stdout.splitlines()[1].split()[5:7] == ["open", "-"]

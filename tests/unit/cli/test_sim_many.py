@@ -61,7 +61,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Outcome], list[SimJob]]:
 def test_a_day_of_two_packs_on_two_stations(tmp_path: Path) -> None:
     result = call("day", "--packs", 2, "--seed", 11, "--stations", 2, "--json", "--store", tmp_path)
     told = json.loads(result.stdout)
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, f"stores: {tmp_path}/station-1, {tmp_path}/station-2\n")
     assert (told["packs"], told["violations"]) == (2, 0)
     assert told["verdicts"] == {"PASS": 2, "FAIL": 0, "INVALID": 0, "ABORTED": 0}
     assert [run["seed"] for run in told["runs"]] == [11, 12]
