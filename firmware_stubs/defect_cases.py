@@ -145,9 +145,8 @@ def _voltage(recipe: Recipe) -> Iterator[DefectCase]:
 
 
 def _current(recipe: Recipe) -> Iterator[DefectCase]:
-    series = recipe.pack.series
     percent = _high(recipe, "dcir", "cell_deviation")
-    for cell in (1, series):
+    for cell in (1, 2 * recipe.pack.series // 3):
         factor = 1.0 + _twice(0.0, percent) / 100.0
         yield _fails(f"{cell} twice", "dcir", "cell_resistance", cell=cell, factor=round(factor, 6))
         factor = 1.0 + _half(0.0, percent) / 100.0
