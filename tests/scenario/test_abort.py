@@ -8,7 +8,7 @@ import pytest
 
 from tests.campaign.aborts import EXPECTED, Disturbance, check, good_end_s, instants
 
-EACH = 6
+EACH = 4
 
 
 @pytest.fixture(scope="module")

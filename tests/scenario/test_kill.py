@@ -8,7 +8,7 @@ import pytest
 
 from tests.campaign.kills import PLACES, check_kill, transactions
 
-MOMENTS = 4
+MOMENTS = 3
 
 
 @pytest.mark.parametrize("place", PLACES)

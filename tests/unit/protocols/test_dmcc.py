@@ -71,7 +71,9 @@ def test_one_damaged_byte_never_passes(name: str, at: int, flip: int) -> None:
     damaged[at % len(damaged)] ^= flip
     telegrams = Telegrams()
     assert [dmcc.decode_answer(t) for t in telegrams.feed(bytes(damaged)) if dmcc.decode_answer(t)] == []
-    assert telegrams.feed(b"\r\n" + golden("read")) == [golden("read")[:-3]]
+    *left_over, last = telegrams.feed(b"\r\n" + golden("read"))
+    assert [dmcc.decode_answer(telegram) for telegram in left_over if dmcc.decode_answer(telegram)] == []
+    assert last == golden("read")[:-3]
 
 
 @given(st.binary(max_size=64))
