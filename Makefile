@@ -27,7 +27,7 @@ demo: setup
 	$(BIN)/bmsctl records verify --store $(DEMO_STORE)
 
 test: setup
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 bench: $(BENCH_STAMP)
 	.venv-bench/bin/python -m tests.bench
