@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from bmsctl.domain.steps.spec import COUNT, PRECHARGES, TEXT, Gate, GateRule, StepSpec, both, high, low, quantity
 
+WINDOW = dict.fromkeys(("voltage_min", "voltage_max", "cell_min", "cell_max"), quantity("V"))
+"""Where pack and cells stay while current flows."""
+WINDOW_ORDER = (("voltage_min", "voltage_max"), ("cell_min", "cell_max"))
+
 CLOSED = (
     StepSpec(
         "precharge",
@@ -74,10 +78,7 @@ CLOSED = (
             "rest_time": quantity("s"),
             "samples": COUNT,
             "activation_temperature": quantity("K"),
-            "voltage_min": quantity("V"),
-            "voltage_max": quantity("V"),
-            "cell_min": quantity("V"),
-            "cell_max": quantity("V"),
+            **WINDOW,
             "u95_offset": quantity("A"),
             "u95_gain": quantity("%"),
             "u95_cell": quantity("%"),
@@ -85,7 +86,7 @@ CLOSED = (
             "u95_link": quantity("Ohm"),
         },
         gate=GateRule(needs=(Gate.HIGH_VOLTAGE, Gate.CURRENT)),
-        ordered=(("voltage_min", "voltage_max"), ("cell_min", "cell_max")),
+        ordered=WINDOW_ORDER,
     ),
     StepSpec(
         "balancing_channels",
@@ -127,15 +128,12 @@ CLOSED = (
             "charge_max": quantity("Ah"),
             "poll": quantity("s"),
             "settle": quantity("s"),
-            "voltage_min": quantity("V"),
-            "voltage_max": quantity("V"),
-            "cell_min": quantity("V"),
-            "cell_max": quantity("V"),
+            **WINDOW,
             "u95_soc": quantity("%"),
         },
         gate=GateRule(needs=(Gate.HIGH_VOLTAGE, Gate.CURRENT)),
         mandatory=False,
-        ordered=(("voltage_min", "voltage_max"), ("cell_min", "cell_max")),
+        ordered=WINDOW_ORDER,
     ),
     StepSpec(
         "write_identity",

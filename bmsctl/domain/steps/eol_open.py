@@ -17,6 +17,8 @@ from bmsctl.domain.steps.spec import (
     quantity,
 )
 
+KNEE = {"u95_knee": quantity("Ohm"), "u95_below_knee": quantity("%"), "u95_above_knee": quantity("%")}
+"""Uncertainty of an insulation tester, in per cent of the reading below and above a resistance."""
 TEMPERATURE = ParamSpec(Kind.QUANTITY, "degC", signed=True)
 DTC_OWNERS = ParamSpec(Kind.STEP_TABLE, key_pattern="[0-9A-F]{4}")
 
@@ -155,9 +157,7 @@ OPEN = (
             "decay": quantity("s"),
             "samples": COUNT,
             "foreign_voltage": quantity("V"),
-            "u95_knee": quantity("Ohm"),
-            "u95_below_knee": quantity("%"),
-            "u95_above_knee": quantity("%"),
+            **KNEE,
         },
         gate=GateRule(needs=(Gate.HIGH_VOLTAGE,), blocks=(Gate.HIGH_VOLTAGE,)),
     ),
@@ -177,9 +177,7 @@ OPEN = (
             "u95_offset": quantity("A"),
             "insulation_voltage": quantity("V"),
             "insulation_duration": quantity("s"),
-            "u95_knee": quantity("Ohm"),
-            "u95_below_knee": quantity("%"),
-            "u95_above_knee": quantity("%"),
+            **KNEE,
             "decay": quantity("s"),
             "samples": COUNT,
             "foreign_voltage": quantity("V"),
