@@ -32,6 +32,9 @@ NOISE_V = 0.05
 GAIN_SD = 5e-4
 OFFSET_SD_V = 0.02
 
+READ_AHEAD = 8192
+"""Deviates computed at once: a recording reads them in order."""
+
 _PAST = 23
 """Samples before the newest that still show after the low pass, to 1e-6."""
 _WEIGHTS: F64 = np.exp(np.arange(-_PAST, 1.0) / (LOW_PASS_S * SAMPLE_RATE_HZ))
@@ -55,7 +58,7 @@ class Converter:
         errors = draw(seed, "digitizer.channels").standard_normal((2, CHANNELS))
         self._filters: list[F64] = [_WEIGHTS * gain for gain in (1.0 + GAIN_SD * errors[0]) / LSB_V]
         self._offset = OFFSET_SD_V / LSB_V * errors[1]
-        self._noise = Noise(seed, "digitizer.samples")
+        self._noise = Noise(seed, "digitizer.samples", READ_AHEAD)
 
     def time_s(self, sample: int) -> float:
         """When a sample is taken."""

@@ -174,7 +174,8 @@ class PlcStub:
 
     def _settle(self) -> None:
         """Let a dead-man that has run out meanwhile trip before anything that came too late is looked at."""
-        if self._phase in _ARMED and self._loop.time() >= max(self._tick_s, self._dead_man_due_s()):
+        now_s = self._loop.time()
+        if now_s >= self._tick_s and self._phase in _ARMED and now_s >= self._dead_man_due_s():
             self._port.settle()
             self._trip(TripCause.WATCHDOG, self._dead_man_due_s())
 

@@ -111,7 +111,6 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             self._run_ready()
             while not task.done():
                 self._advance(until_s)
-                self._run_ready()
             return task.result()
         finally:
             self._end_tasks()
@@ -124,21 +123,24 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._run_ready()
 
     def _run_ready(self) -> None:
-        """Call back, a task in its own context, until nothing is ready."""
+        """Call back until nothing is ready."""
         ready = self._ready
-        popleft = ready.popleft
         while ready:
-            _, _, callback, args, context = popleft()
-            try:
-                if context is None:
-                    callback(*args)
-                else:
-                    context.run(callback, *args)
-            except Exception as error:
-                self._errors.append({"message": f"exception in {callback}", "exception": error})
+            self._call(ready.popleft())
+
+    def _call(self, timer: Timer) -> None:
+        """Call back, a task in its own context."""
+        _, _, callback, args, context = timer
+        try:
+            if context is None:
+                callback(*args)
+            else:
+                context.run(callback, *args)
+        except Exception as error:
+            self._errors.append({"message": f"exception in {callback}", "exception": error})
 
     def _advance(self, until_s: float) -> None:
-        """Jump to the next timer and make it ready, with all that are due at the same moment."""
+        """Jump to the next timer and run it, with all that are due at the same moment, and what they make ready."""
         timers = self._timers
         while timers and timers[0][2] is _nothing:
             heappop(timers)
@@ -151,9 +153,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if when > self._now_s:
             self._now_s = when
         ready, now_s = self._ready, self._now_s
-        ready.append(first)
         while timers and timers[0][0] <= now_s:
             ready.append(heappop(timers))
+        self._call(first)
+        if ready:
+            self._run_ready()
 
     def is_running(self) -> bool:
         return asyncio._get_running_loop() is self

@@ -1,8 +1,8 @@
 """Is any contactor welded? Each pole of the pack is closed alone, onto a load and no capacitor.
 
 With a welded contactor on the other side the load sees the pack; with good ones it sees nothing. The BMS's
-tap from B- to the outer plus tells a weld on the plus side with everything open, read before the digitizer is
-there: its inputs would lift the poles of a pack with an insulation fault. The capacitor must stay away: closing
+tap from B- to the outer plus tells a weld on the plus side, read before the digitizer is there: its inputs
+would lift the poles of a pack with an insulation fault. The capacitor must stay away: closing
 onto a welded pole with it would be a short circuit current.
 """
 
@@ -18,29 +18,27 @@ from bmsctl.stations.eol.dtcs import measure_own_dtcs
 from bmsctl.stations.eol.undo import undone
 from bmsctl.stations.step import StepContext
 
-PHASES: tuple[tuple[str, Set[Relay]], ...] = (
-    ("all_open", frozenset()),
-    ("precharge_only", frozenset({Relay.PRECHARGE})),
-    ("main_minus_only", frozenset({Relay.MAIN_MINUS})),
-)
+_ALL_OPEN: tuple[str, Set[Relay]] = ("all_open", frozenset())
+_MAIN_MINUS_ONLY: tuple[str, Set[Relay]] = ("main_minus_only", frozenset({Relay.MAIN_MINUS}))
+TAP_PHASES = (_ALL_OPEN, _MAIN_MINUS_ONLY)
+POLE_PHASES = (_ALL_OPEN, ("precharge_only", frozenset({Relay.PRECHARGE})), _MAIN_MINUS_ONLY)
 
 
 async def contactors_open(ctx: StepContext) -> None:
-    """Measure P against B- where plus must be isolated, and U_PN under load in three phases."""
+    """Measure P against B- where plus must be isolated, then U_PN under load in three phases."""
     bms, matrix = ctx.devices.bms, ctx.devices.matrix
     await precharge_cooled(ctx)
     await bms.take_relays(ctx.leases["bms"])
     await matrix.connect(ctx.leases["matrix"], {Route.LOAD})
     async with undone(partial(open_contactors, ctx)):
-        await bms.set_relays(ctx.leases["bms"], frozenset())
-        await ctx.dwell(ctx.recipe.quantity("settle"))
-        await _measure_tap(ctx, "p_b_minus_all_open")
-        await matrix.connect(ctx.leases["matrix"], {Route.DIGITIZER, Route.LOAD})
-        for phase, closed in PHASES:
+        for phase, closed in TAP_PHASES:
             await _set_relays(ctx, closed)
-            await ctx.dwell(ctx.recipe.quantity("settle"))
+            await _measure_tap(ctx, f"p_b_minus_{phase}")
+        await bms.set_relays(ctx.leases["bms"], frozenset())
+        await matrix.connect(ctx.leases["matrix"], {Route.DIGITIZER, Route.LOAD})
+        for phase, closed in POLE_PHASES:
+            await _set_relays(ctx, closed)
             await _measure_poles(ctx, f"u_pn_{phase}")
-        await _measure_tap(ctx, "p_b_minus_main_minus_only")
     await matrix.connect(ctx.leases["matrix"], frozenset())
     await measure_own_dtcs(ctx)
 
@@ -50,6 +48,7 @@ async def _set_relays(ctx: StepContext, closed: Set[Relay]) -> None:
         await close_precharge(ctx, closed)
     else:
         await ctx.devices.bms.set_relays(ctx.leases["bms"], closed)
+    await ctx.dwell(ctx.recipe.quantity("settle"))
 
 
 async def _measure_poles(ctx: StepContext, name: str) -> None:

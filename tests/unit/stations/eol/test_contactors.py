@@ -43,7 +43,7 @@ def test_plus_is_read_against_minus_with_the_load_and_without_the_digitizer() ->
     outcome = run_step(contactors_open, "contactors_open", welded(None))
     assert outcome.bench.of("bms.taps") == [
         (frozenset({Route.LOAD}), frozenset()),
-        (frozenset({Route.LOAD, Route.DIGITIZER}), frozenset({Relay.MAIN_MINUS})),
+        (frozenset({Route.LOAD}), frozenset({Relay.MAIN_MINUS})),
     ]
     assert all(Route.LINK_CAPACITOR not in routes for (routes,) in outcome.bench.of("matrix.connect"))
 
@@ -52,7 +52,8 @@ def test_no_two_contactors_are_ever_closed() -> None:
     outcome = run_step(contactors_open, "contactors_open", welded(None))
     closed = [relays for (relays,) in outcome.bench.of("bms.set_relays")]
     nothing = frozenset[Relay]()
-    assert closed == [nothing, nothing, frozenset({Relay.PRECHARGE}), frozenset({Relay.MAIN_MINUS}), nothing]
+    precharge, minus = frozenset({Relay.PRECHARGE}), frozenset({Relay.MAIN_MINUS})
+    assert closed == [nothing, minus, nothing, nothing, precharge, minus, nothing]
 
 
 @pytest.mark.parametrize(
