@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable
 from itertools import pairwise
 
 from firmware_stubs.faults import SCPI_DEVICES
 from firmware_stubs.noise import Noise
+from firmware_stubs.ports import Pieces
 from firmware_stubs.wiring import Wiring
 
-Pieces = Iterable[tuple[float, bytes]]
 Edit = Callable[[bytes, bytes], bytes]
 """Makes of a query and its answer what arrives instead."""
 
@@ -28,26 +27,24 @@ class Disturbances:
 
     def __init__(self, wiring: Wiring, seed: int) -> None:
         self._wiring = wiring
+        self._wires = wiring.wires
         self._noise = Noise(seed, "line.garbage")
         self._garbled = 0
         self._asked: dict[str, list[bytes]] = {}
-        for device in SCPI_DEVICES:
-            line = wiring.lines[device]
-            line.tap = partial(self._hear, device, line.tap)
+        self._heard = self._wires.on_bytes
+        self._wires.on_bytes = self._hear
 
     def mute_can(self, device: str, on: bool) -> None:
-        wiring = self._wiring
-        {"bms": wiring.bms_port, "plc": wiring.plc_port, "matrix": wiring.matrix_port}[device].mute(on)
+        self._wires.ecu(device).mute(on)
 
     def bus_off(self, device: str, on: bool) -> None:
-        bus = self._wiring.pack_can if device == "bms" else self._wiring.station_can
-        bus.station.bus_off = on
+        self._wires.bus_off(device, on)
 
     def mute_serial(self, device: str, on: bool) -> None:
-        self._wiring.lines[device].device.muted = on
+        self._wires.instrument(device).muted = on
 
     def unplug_serial(self, device: str, on: bool) -> None:
-        self._wiring.lines[device].station.down = on
+        self._wires.unplug(device, on)
 
     def garble_serial(self, device: str, on: bool) -> None:
         self._tamper(device, self._garble if on else None)
@@ -86,15 +83,16 @@ class Disturbances:
         self._wiring.plc.open_guard()
 
     def _tamper(self, device: str, tamper: Callable[[bytes], Pieces] | None) -> None:
-        self._wiring.lines[device].device.tamper = tamper
+        self._wires.instrument(device).tamper = tamper
 
-    def _hear(self, device: str, tap: Callable[[bytes], None] | None, message: bytes) -> None:
+    def _hear(self, device: str, message: bytes) -> None:
         """Remember what an instrument has been asked: only the question tells what an answer is about."""
-        queries = [unit for unit in message.strip().split(b";") if unit.endswith(b"?")]
-        if queries:
-            self._asked[device] = queries
-        if tap is not None:
-            tap(message)
+        if device in SCPI_DEVICES:
+            queries = [unit for unit in message.strip().split(b";") if unit.endswith(b"?")]
+            if queries:
+                self._asked[device] = queries
+        if self._heard is not None:
+            self._heard(device, message)
 
     def _edit(self, device: str, queries: frozenset[bytes], edit: Edit, on: bool) -> None:
         """Change the answers to these queries."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bmsctl.errors import ScenarioError
+from firmware_stubs.ports import BUS_OF, SERIAL_DEVICES
 from firmware_stubs.scenario import Fault
 
 
@@ -86,11 +87,10 @@ class FaultKind:
     act: Act
 
 
-CAN_DEVICES = ("bms", "plc", "matrix")
+CAN_DEVICES = tuple(BUS_OF)
 SCPI_DEVICES = ("lv_supply", "ohmmeter", "insulation_tester", "withstand_tester", "cycler")
 SAMPLING_DEVICES = ("digitizer", *SCPI_DEVICES)
 CONTACT_DEVICES = ("insulation_tester", "withstand_tester", "ohmmeter")
-SERIAL_DEVICES = ("digitizer", *SCPI_DEVICES, "scanner", "label_printer")
 
 FAULTS: Mapping[str, FaultKind] = {
     "can.bus_off": FaultKind("D1", CAN_DEVICES, lambda site, device, on: site.bus_off(device, on)),

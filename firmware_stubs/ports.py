@@ -8,6 +8,23 @@ from typing import Protocol
 
 from bmsctl.domain.links import CanFrame
 
+BUS_OF = {"bms": "pack", "plc": "station", "matrix": "station"}
+"""The bus each ECU is on."""
+
+SERIAL_DEVICES = (
+    "digitizer",
+    "lv_supply",
+    "ohmmeter",
+    "insulation_tester",
+    "withstand_tester",
+    "cycler",
+    "scanner",
+    "label_printer",
+)
+
+Pieces = Iterable[tuple[float, bytes]]
+"""What arrives instead of one telegram: each piece that many seconds later."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cyclic:
@@ -58,4 +75,51 @@ class SerialPort(Protocol):
 
     def listen(self, sink: Callable[[bytes], None]) -> None:
         """Call `sink` for every piece of bytes from the station."""
+        ...
+
+
+class DisturbedCan(CanPort, Protocol):
+    """An ECU's connection, and what may go wrong with it."""
+
+    tamper: Callable[[CanFrame], CanFrame | None] | None
+    """What becomes of a frame that the ECU emits; None: it is lost."""
+
+    def mute(self, on: bool) -> None:
+        """Unplug (or replug) the ECU: nothing it sends arrives, and it hears nothing."""
+        ...
+
+
+class DisturbedSerial(SerialPort, Protocol):
+    """An instrument's connection, and what may go wrong with it."""
+
+    muted: bool
+    """The instrument neither hears nor answers."""
+
+    tamper: Callable[[bytes], Pieces] | None
+    """What becomes of bytes that the instrument emits."""
+
+
+class Wires(Protocol):
+    """All wires of a station, from the devices' side."""
+
+    on_frame: Callable[[CanFrame], None] | None
+    """Called with every frame that leaves the station."""
+
+    on_bytes: Callable[[str, bytes], None] | None
+    """Called with the device and every telegram that leaves the station for it."""
+
+    def ecu(self, device: str) -> DisturbedCan:
+        """The connection of `bms`, `plc` or `matrix`; always the same."""
+        ...
+
+    def instrument(self, device: str) -> DisturbedSerial:
+        """The line of an instrument; always the same."""
+        ...
+
+    def bus_off(self, device: str, on: bool) -> None:
+        """Put the station's controller on the device's bus into bus-off, or back on the bus."""
+        ...
+
+    def unplug(self, device: str, on: bool) -> None:
+        """Take away the station's serial port to the instrument, or bring it back."""
         ...

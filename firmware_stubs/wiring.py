@@ -1,14 +1,13 @@
-"""How the simulated station is wired: which stub sits on which bus or line, and who feeds whom."""
+"""How the simulated station is wired: which stub sits on which wire, and who feeds whom."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
-from bmsctl.domain.links import CanFrame, CanLink, SerialLink
+from bmsctl.domain.links import CanFrame
 from bmsctl.domain.ports import BmsIdentity
 from bmsctl.domain.recipe import Recipe, StepRecipe
-from bmsctl.protocols import bms_broadcast, digitizer, matrix, plc
+from bmsctl.protocols import bms_broadcast, matrix, plc
 from firmware_stubs.bms import BmsStub, demo_key
 from firmware_stubs.cycler import CyclerStub
 from firmware_stubs.defects import PackCondition
@@ -23,53 +22,36 @@ from firmware_stubs.people import SimMes, SimOperator
 from firmware_stubs.plant import Plant
 from firmware_stubs.plc import PlcStub
 from firmware_stubs.population import facts_of
-from firmware_stubs.ports import SerialPort
+from firmware_stubs.ports import Wires
 from firmware_stubs.scanner import ScannerStub
-from firmware_stubs.sim.wire import SimCan, SimSerial
 from firmware_stubs.withstand_tester import WithstandTesterStub
 
 MODULE_PART_NUMBER = "295M24112R"
 
-SERIAL_DEVICES = (
-    "digitizer",
-    "lv_supply",
-    "ohmmeter",
-    "insulation_tester",
-    "withstand_tester",
-    "cycler",
-    "scanner",
-    "label_printer",
-)
-
 
 class Wiring:
-    """One station: the pack's CAN, the station's CAN with PLC and matrix, and a line to every instrument."""
+    """One station: plant and stubs on its wires, and the people around it."""
 
-    def __init__(self, recipe: Recipe, condition: PackCondition, seed: int) -> None:
+    def __init__(self, recipe: Recipe, condition: PackCondition, seed: int, wires: Wires) -> None:
+        self.wires = wires
         self.plant = plant = Plant(facts_of(recipe.pack.id), condition.plant, seed)
-        self.pack_can, self.station_can = SimCan("bms"), SimCan("plc")
-        self.lines = {device: SimSerial(device) for device in SERIAL_DEVICES}
-        self.lines["digitizer"].byte_s = 10 / digitizer.BAUD
         serial = f"{recipe.pack.id}{seed:09d}"
-        self.bms_port = self.pack_can.ecu("bms")
-        self.plc_port = self.station_can.ecu("plc")
-        self.matrix_port = self.station_can.ecu("matrix")
-        self.bms = BmsStub(self.bms_port, plant, built_to(recipe, serial), condition.bms, seed)
-        self.matrix = MatrixStub(self.matrix_port, plant, seed)
-        self.digitizer = DigitizerStub(self._device("digitizer"), plant, seed)
-        self.lv_supply = LvSupplyStub(self._device("lv_supply"), self.bms, seed, on_output=self._rail)
-        self.ohmmeter = OhmmeterStub(self._device("ohmmeter"), plant, seed)
-        self.insulation_tester = InsulationTesterStub(self._device("insulation_tester"), plant, seed)
-        self.withstand_tester = WithstandTesterStub(self._device("withstand_tester"), plant, seed)
-        self.cycler = CyclerStub(self._device("cycler"), plant, seed)
-        self.scanner = ScannerStub(self._device("scanner"), f"{recipe.pack.part_number};{serial}", seed)
-        self.label_printer = LabelPrinterStub(self._device("label_printer"), seed)
+        self.bms = BmsStub(wires.ecu("bms"), plant, built_to(recipe, serial), condition.bms, seed)
+        self.matrix = MatrixStub(wires.ecu("matrix"), plant, seed)
+        self.digitizer = DigitizerStub(wires.instrument("digitizer"), plant, seed)
+        self.lv_supply = LvSupplyStub(wires.instrument("lv_supply"), self.bms, seed, on_output=self._rail)
+        self.ohmmeter = OhmmeterStub(wires.instrument("ohmmeter"), plant, seed)
+        self.insulation_tester = InsulationTesterStub(wires.instrument("insulation_tester"), plant, seed)
+        self.withstand_tester = WithstandTesterStub(wires.instrument("withstand_tester"), plant, seed)
+        self.cycler = CyclerStub(wires.instrument("cycler"), plant, seed)
+        self.scanner = ScannerStub(wires.instrument("scanner"), f"{recipe.pack.part_number};{serial}", seed)
+        self.label_printer = LabelPrinterStub(wires.instrument("label_printer"), seed)
         self.operator = SimOperator(seed)
         self.mes = SimMes(plant, MODULE_PART_NUMBER, serial, seed)
         self.monitor = SafetyMonitor(plant, energised_by)
         self._rail_on = self._kl30 = self._kl15 = False
         self.plc = PlcStub(
-            self.plc_port,
+            wires.ecu("plc"),
             plant,
             seed,
             on_supply=self._supply,
@@ -79,19 +61,8 @@ class Wiring:
             air_c=plant.station.air_c,
             adapter=_step(recipe, "identify").count("adapter"),
         )
-        self.pack_can.tap = self.station_can.tap = self._tap
-        self.can_links: dict[str, CanLink] = {
-            "bms": self.pack_can.station,
-            "plc": self.station_can.station,
-            "matrix": self.station_can.station,
-        }
         self.on_talk: Callable[[str], None] | None = None
-        for device, line in self.lines.items():
-            line.tap = partial(self._talk, device)
-        self.serial_links: dict[str, SerialLink] = {device: line.station for device, line in self.lines.items()}
-
-    def _device(self, name: str) -> SerialPort:
-        return self.lines[name].device
+        wires.on_frame, wires.on_bytes = self._tap, self._talk
 
     def seed_key(self, seed: bytes) -> bytes:
         """The simulated BMS's key algorithm."""

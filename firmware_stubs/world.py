@@ -26,6 +26,7 @@ from firmware_stubs.disturbances import Disturbances
 from firmware_stubs.faults import FAULT_NAMES, TARGETS, FaultInjector
 from firmware_stubs.scenario import Scenario, read_scenario
 from firmware_stubs.sim.loop import new_loop
+from firmware_stubs.sim.wires import SimWires
 from firmware_stubs.wiring import Wiring
 
 T = TypeVar("T")
@@ -77,9 +78,10 @@ class SimWatch:
 class SimSite:
     """The station's surroundings in this world; implements Site."""
 
-    def __init__(self, wiring: Wiring, seed: int, scenario: Scenario) -> None:
+    def __init__(self, wiring: Wiring, wires: SimWires, seed: int, scenario: Scenario) -> None:
         self.clock = SimClock()
         self.wiring = wiring
+        self.wires = wires
         self.operator = wiring.operator
         self.genealogy = wiring.mes
         injector = FaultInjector(scenario.faults, Disturbances(wiring, seed))
@@ -90,10 +92,10 @@ class SimSite:
         self._interrupted_by: str | None = None
 
     def can(self, device: str) -> CanLink:
-        return self.wiring.can_links[device]
+        return self.wires.bus(device).station
 
     def serial(self, device: str) -> SerialLink:
-        return self.wiring.serial_links[device]
+        return self.wires.lines[device].station
 
     def seed_key(self, seed: bytes) -> bytes:
         return self.wiring.seed_key(seed)
@@ -146,8 +148,9 @@ class SimWorld:
             return self.loop.run_until(self._run(main), RUN_MAX_S)
 
     async def _run(self, main: Callable[[SimSite], Awaitable[T]]) -> T:
-        wiring = Wiring(self._recipe, self._condition, self._seed)
-        self.site = SimSite(wiring, self._seed, self._scenario)
+        wires = SimWires()
+        wiring = Wiring(self._recipe, self._condition, self._seed, wires)
+        self.site = SimSite(wiring, wires, self._seed, self._scenario)
         if self._early is not None:
             self.site.interrupt(self._early)
         try:

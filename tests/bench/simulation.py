@@ -22,6 +22,7 @@ from typing import Any
 from bmsctl.compose.eol import run_one
 from bmsctl.domain.world import Site
 from bmsctl.protocols.uds import ANSWER_ID, REQUEST_ID
+from firmware_stubs.ports import BUS_OF
 from firmware_stubs.world import SimSite
 from tests.bench.apart import without_fsync
 from tests.support.simulate import Simulation
@@ -53,15 +54,15 @@ def one_pack(seed: int, profile: cProfile.Profile | None = None) -> dict[str, fl
 
 def carried(site: SimSite) -> dict[str, float]:
     """Frames and bytes on all wires so far."""
-    wiring = site.wiring
-    ports = {wiring.pack_can: (wiring.bms_port,), wiring.station_can: (wiring.plc_port, wiring.matrix_port)}
-    frames = sum(bus.carried + sum(ecu.scheduled_frames() for ecu in ecus) for bus, ecus in ports.items())
-    return {"frames": frames, "serial_bytes": sum(line.carried for line in wiring.lines.values())}
+    wires = site.wires
+    frames = sum(bus.carried for bus in wires.buses.values())
+    frames += sum(wires.ecu(device).scheduled_frames() for device in BUS_OF)
+    return {"frames": frames, "serial_bytes": sum(line.carried for line in wires.lines.values())}
 
 
 def count_uds(site: SimSite) -> list[int]:
     """Diagnostic frames in both directions, counted from now on."""
-    bus, count = site.wiring.pack_can, [0]
+    bus, count = site.wires.bus("bms"), [0]
     inner = bus.tap
 
     def tap(frame: Any) -> None:

@@ -39,11 +39,11 @@ def guard(site: SimSite, station: EolStation) -> None:
 
 
 def plc_silent(site: SimSite, station: EolStation) -> None:
-    site.wiring.plc_port.mute(True)
+    site.wires.ecu("plc").mute(True)
 
 
 def bms_silent(site: SimSite, station: EolStation) -> None:
-    site.wiring.bms_port.mute(True)
+    site.wires.ecu("bms").mute(True)
 
 
 def swallow(site: SimSite, station: EolStation) -> None:

@@ -11,9 +11,11 @@ import pytest
 from firmware_stubs.defects import condition_of
 from firmware_stubs.disturbances import Disturbances
 from firmware_stubs.faults import FAULTS, SCPI_DEVICES, TARGETS, Disturbable, FaultInjector
+from firmware_stubs.ports import SERIAL_DEVICES
 from firmware_stubs.scenario import Fault
 from firmware_stubs.sim.loop import new_loop
-from firmware_stubs.wiring import SERIAL_DEVICES, Wiring
+from firmware_stubs.sim.wires import SimWires
+from firmware_stubs.wiring import Wiring
 from tests.support.simulate import RECIPE
 
 SEED = 3
@@ -95,10 +97,11 @@ class Line:
     """One serial line of a wired station, its instrument replaced by answers that a test writes."""
 
     def __init__(self, device: str) -> None:
-        wiring = Wiring(RECIPE, condition_of((), RECIPE), SEED)
+        wires = SimWires()
+        wiring = Wiring(RECIPE, condition_of((), RECIPE), SEED, wires)
         self.device = device
         self.site = Disturbances(wiring, SEED)
-        self.line = wiring.lines[device]
+        self.line = wires.lines[device]
         self.line.device.listen(lambda data: None)
         self.pieces: list[tuple[float, bytes]] = []
         self.line.station.attach(lambda data, t_s: self.pieces.append((t_s, data)))
@@ -196,7 +199,8 @@ def test_noise_flips_some_bytes_and_as_many_arrive() -> None:
 @pytest.mark.parametrize("device", ["insulation_tester", "withstand_tester", "ohmmeter"])
 def test_a_lost_contact_comes_back(device: str) -> None:
     async def main() -> None:
-        wiring = Wiring(RECIPE, condition_of((), RECIPE), SEED)
+        wires = SimWires()
+        wiring = Wiring(RECIPE, condition_of((), RECIPE), SEED, wires)
         site = Disturbances(wiring, SEED)
 
         def lost() -> bool:
