@@ -6,7 +6,7 @@ BENCH_STAMP := .venv-bench/.installed
 JOBS ?= auto
 DEMO_STORE := $(shell mktemp -u -d)/store
 
-.PHONY: setup demo test bench lint
+.PHONY: setup demo test test-bench test-vcan bench lint
 
 setup: $(STAMP)
 
@@ -28,6 +28,12 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+test-bench: setup
+	$(BIN)/python -m pytest -m bench -n $(JOBS) --dist loadfile tests/contract
+
+test-vcan: setup
+	hil/vcan/run $(BIN)/python -m pytest -m vcan tests/vcan
 
 bench: $(BENCH_STAMP)
 	.venv-bench/bin/python -m tests.bench

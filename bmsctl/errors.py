@@ -3,6 +3,7 @@
 BmsctlError
 ├── RecipeError            the test engineer edits the recipe; nothing has moved yet
 ├── ScenarioError          whoever wrote the scenario edits it; nothing has moved yet
+├── StationFileError       the technician edits the station file; nothing has moved yet
 ├── Refused                the person who asked: a rule of the shop forbids it now
 ├── StoreError             the administrator: the store cannot be used as it is
 │   └── StoreTooNew        … it was written by a newer bmsctl
@@ -37,6 +38,14 @@ class RecipeError(BmsctlError):
 
 class ScenarioError(BmsctlError):
     """A scenario names an unknown kind, or a parameter is unknown, missing or wrong."""
+
+
+class StationFileError(BmsctlError):
+    """The station file cannot be used. Carries one text per finding, `file:line: key: what; remedy`."""
+
+    def __init__(self, findings: list[str]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = findings
 
 
 class Refused(BmsctlError):

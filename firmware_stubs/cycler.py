@@ -29,6 +29,7 @@ NOISE_A = 0.03
 VOLTAGE_GAIN_SD, VOLTAGE_NOISE_V = 5e-4, 0.03
 AVERAGING_S = 0.010
 WATCH_S = 0.1
+OVERSHOOT = 1.3
 RUNAWAY_S = 0.001
 """A current without a pack charges or empties the output capacitor of 100 uF in this time."""
 
@@ -58,6 +59,9 @@ class PowerStage:
         self._ramp: asyncio.TimerHandle | None = None
         self._wanted_a = 0.0
         self.driven_a = 0.0
+        self._window, self._averaged = -1, (0.0, 0.0)
+        self.overshoot = 1.0
+        """How much more than it was set to the stage drives from its next step on."""
 
     def drive(self, amps: float, from_s: float) -> None:
         """Go to a set current from `from_s` on, in one step at the middle of the ramp; at once if that is past."""
@@ -85,6 +89,11 @@ class PowerStage:
     def measured(self) -> tuple[float, float]:
         """Averaged voltage and current now; the same for every question within one averaging window."""
         n = int(self._loop.time() / AVERAGING_S)
+        if n != self._window:
+            self._window, self._averaged = n, self._average(n)
+        return self._averaged
+
+    def _average(self, n: int) -> tuple[float, float]:
         amps = self.driven_a if self.carried else 0.0
         volts = self.terminal_v * self._voltage_gain + VOLTAGE_NOISE_V * self._voltage_noise.one(n)
         return volts, amps * self._read_gain + self._read_offset_a + NOISE_A * self._current_noise.one(n)
@@ -92,7 +101,8 @@ class PowerStage:
     def _step(self, at_s: float) -> None:
         self._ramp = None
         # Set to zero, the stage is blocked: an offset of the set value drives nothing.
-        self.driven_a = self._wanted_a * self._set_gain + self._set_offset_a if self._wanted_a else 0.0
+        set_a = self._wanted_a * self._set_gain + self._set_offset_a if self._wanted_a else 0.0
+        self.driven_a = set_a * self.overshoot
         self._plant.cycler_current(at_s, self.driven_a)
 
 
@@ -105,6 +115,8 @@ class CyclerStub:
         self._latencies = draw(seed, "cycler.latency")
         self._latched = Questionable(0)
         self._enabled = False
+        self.stuck = False
+        """The output stays as it is, whatever is commanded, until the enable goes."""
         self._watch: asyncio.TimerHandle | None = None
         self._default()
         self._scpi = ScpiStub(
@@ -125,6 +137,10 @@ class CyclerStub:
         self._enabled = on
         if not on:
             self._switch_off(t_s)
+
+    def overshoot(self, on: bool) -> None:
+        """Every current from the next one on is more than was set."""
+        self._stage.overshoot = OVERSHOOT if on else 1.0
 
     def restart(self) -> None:
         """Its supply failed and came back."""
@@ -232,6 +248,8 @@ class CyclerStub:
 
     def _regulate(self, at_s: float | None = None) -> None:
         """Drive what the settings ask for, from `at_s` or now on, and watch it while it flows."""
+        if self.stuck and self._enabled:
+            return
         amps = self._wanted_a() if self._output else 0.0
         self._stage.drive(amps, self._loop.time() if at_s is None else at_s)
         if not amps:

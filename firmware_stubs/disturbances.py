@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from itertools import pairwise
 
+from bmsctl.domain.ports import Relay
+from firmware_stubs.can_tampering import Maker, flooding, outvoted, replayed_answer
 from firmware_stubs.faults import SCPI_DEVICES
 from firmware_stubs.noise import Noise
-from firmware_stubs.ports import Pieces
+from firmware_stubs.ports import BUS_OF, Pieces
 from firmware_stubs.wiring import Wiring
 
 Edit = Callable[[bytes, bytes], bytes]
@@ -39,6 +42,18 @@ class Disturbances:
 
     def bus_off(self, device: str, on: bool) -> None:
         self._wires.bus_off(device, on)
+
+    def tamper_can(self, device: str, maker: Maker, on: bool) -> None:
+        ecu = self._wires.ecu(device)
+        ecu.tamper = maker(ecu) if on else None
+
+    def separate_bus(self, device: str, on: bool) -> None:
+        for each in _on_bus_of(device):
+            self.mute_can(each, on)
+
+    def flood_bus(self, device: str, on: bool) -> None:
+        for each in _on_bus_of(device):
+            self.tamper_can(each, flooding if each == device else outvoted, on)
 
     def mute_serial(self, device: str, on: bool) -> None:
         self._wires.instrument(device).muted = on
@@ -76,6 +91,31 @@ class Disturbances:
         else:
             getattr(self._wiring, device).lead_open = on
 
+    def ignore_off(self, device: str, on: bool) -> None:
+        getattr(self._wiring, device).stuck = on
+
+    def overshoot(self, device: str, on: bool) -> None:
+        getattr(self._wiring, device).overshoot(on)
+
+    def keep_contactors_open(self, on: bool) -> None:
+        self._wiring.plant.refuse(Relay.MAIN_PLUS, True if on else None)
+
+    def keep_contactors_closed(self, on: bool) -> None:
+        for relay in (Relay.MAIN_PLUS, Relay.MAIN_MINUS):
+            self._wiring.plant.refuse(relay, False if on else None)
+        self._wiring.monitor.excused |= on
+
+    def replay_answers(self, on: bool) -> None:
+        ecu = self._wires.ecu("plc")
+        ecu.tamper_heard = replayed_answer(ecu) if on else None
+
+    def hold_proof_low(self, on: bool) -> None:
+        self._wiring.plc.meter.reads_nothing = on
+
+    def break_discharge(self) -> None:
+        self._wiring.plc.energy.break_discharge(asyncio.get_running_loop().time())
+        self._wiring.monitor.excused = True
+
     def press_estop(self) -> None:
         self._wiring.plc.press_estop()
 
@@ -111,6 +151,10 @@ class Disturbances:
         draws = self._noise.normal(self._garbled, len(data))
         self._garbled += len(data)
         return [(0.0, bytes(byte ^ (0x55 if draw > 1.15 else 0) for byte, draw in zip(data, draws, strict=True)))]
+
+
+def _on_bus_of(device: str) -> list[str]:
+    return [each for each, bus in BUS_OF.items() if bus == BUS_OF[device]]
 
 
 def _split(data: bytes) -> Pieces:

@@ -1,6 +1,7 @@
 """Every fault a simulated station can have, injected on the wire or at the safety chain.
 
-Kinds carry a name and their number in the fault catalogue; either may be written in a scenario.
+Kinds carry a name and their number in the fault catalogue; either may be written in a scenario. A BMS whose serial
+number is not the label's (D10) is something wrong with the pack: the defect `bms_serial`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bmsctl.errors import ScenarioError
+from firmware_stubs import can_tampering as can
+from firmware_stubs.can_tampering import Maker
 from firmware_stubs.ports import BUS_OF, SERIAL_DEVICES
 from firmware_stubs.scenario import Fault
 
@@ -24,6 +27,18 @@ class Disturbable(Protocol):
 
     def bus_off(self, device: str, on: bool) -> None:
         """Put the station's controller on the device's bus into bus-off."""
+        ...
+
+    def tamper_can(self, device: str, maker: Maker, on: bool) -> None:
+        """Something happens to what the device sends on its CAN."""
+        ...
+
+    def separate_bus(self, device: str, on: bool) -> None:
+        """Nobody on the device's bus hears anybody: H and L swapped, or another bit rate."""
+        ...
+
+    def flood_bus(self, device: str, on: bool) -> None:
+        """Frames that nobody knows win every arbitration on the device's bus."""
         ...
 
     def mute_serial(self, device: str, on: bool) -> None:
@@ -66,6 +81,34 @@ class Disturbable(Protocol):
         """The instrument's leads do not touch what they should measure."""
         ...
 
+    def ignore_off(self, device: str, on: bool) -> None:
+        """The supply's output stays as it is, whatever it is told; only its enable still stops it."""
+        ...
+
+    def overshoot(self, device: str, on: bool) -> None:
+        """The supply drives more than it was set to."""
+        ...
+
+    def keep_contactors_open(self, on: bool) -> None:
+        """Main plus no longer closes, while its coil's driver says that it has."""
+        ...
+
+    def keep_contactors_closed(self, on: bool) -> None:
+        """Both main contactors weld, while their coils' drivers say that they have opened."""
+        ...
+
+    def replay_answers(self, on: bool) -> None:
+        """The PLC hears, instead of the station's answers to its challenges, an old one."""
+        ...
+
+    def hold_proof_low(self, on: bool) -> None:
+        """One of the PLC's two voltmeters reads nothing."""
+        ...
+
+    def break_discharge(self) -> None:
+        """The PLC's discharge and proof resistors are open."""
+        ...
+
     def press_estop(self) -> None:
         """A person presses the emergency stop."""
         ...
@@ -91,10 +134,30 @@ CAN_DEVICES = tuple(BUS_OF)
 SCPI_DEVICES = ("lv_supply", "ohmmeter", "insulation_tester", "withstand_tester", "cycler")
 SAMPLING_DEVICES = ("digitizer", *SCPI_DEVICES)
 CONTACT_DEVICES = ("insulation_tester", "withstand_tester", "ohmmeter")
+SUPPLIES = ("cycler", "insulation_tester", "withstand_tester", "lv_supply")
+
+
+def _tampered(catalogue_id: str, maker: Maker, targets: tuple[str, ...] = ("bms",)) -> FaultKind:
+    return FaultKind(catalogue_id, targets, lambda site, device, on: site.tamper_can(device, maker, on))
+
 
 FAULTS: Mapping[str, FaultKind] = {
     "can.bus_off": FaultKind("D1", CAN_DEVICES, lambda site, device, on: site.bus_off(device, on)),
     "can.silent": FaultKind("D2", CAN_DEVICES, lambda site, device, on: site.mute_can(device, on)),
+    "can.frozen": _tampered("D3", can.frozen, CAN_DEVICES),
+    "can.check": _tampered("D4", can.wrong_check, CAN_DEVICES),
+    "can.length": _tampered("D4b", can.wrong_length, CAN_DEVICES),
+    "can.flood": FaultKind("D4c", CAN_DEVICES, lambda site, device, on: site.flood_bus(device, on)),
+    "bms.no_values": _tampered("D5", can.without_values),
+    "can.swapped": FaultKind("D6", CAN_DEVICES, lambda site, device, on: site.separate_bus(device, on)),
+    "bms.second": _tampered("D7", can.second_unit),
+    "uds.lost_frame": _tampered("D8", can.lost_frames),
+    "uds.pending": _tampered("D8b", can.pending),
+    "uds.wrong_service": _tampered("D8c", can.wrong_service),
+    "uds.late": _tampered("D8d", can.late),
+    "contactor.stays_open": FaultKind("D9", ("bms",), lambda site, device, on: site.keep_contactors_open(on)),
+    "contactor.stays_closed": FaultKind("D9b", ("bms",), lambda site, device, on: site.keep_contactors_closed(on)),
+    "bms.revision": _tampered("D12", can.other_revision),
     "serial.garbage": FaultKind("E1", SERIAL_DEVICES, lambda site, device, on: site.garble_serial(device, on)),
     "serial.split": FaultKind("E2", SERIAL_DEVICES, lambda site, device, on: site.split_serial(device, on)),
     "serial.late": FaultKind("E3", SERIAL_DEVICES, lambda site, device, on: site.delay_serial(device, on)),
@@ -104,10 +167,16 @@ FAULTS: Mapping[str, FaultKind] = {
     "serial.malformed": FaultKind("E6", SCPI_DEVICES, lambda site, device, on: site.malform_numbers(device, on)),
     "serial.prefix": FaultKind("E7", SCPI_DEVICES, lambda site, device, on: site.slip_prefix(device, on)),
     "serial.frozen": FaultKind("E8", SAMPLING_DEVICES, lambda site, device, on: site.freeze_readings(device, on)),
+    "supply.link_dead": FaultKind("E9", SUPPLIES, lambda site, device, on: site.mute_serial(device, on)),
+    "supply.ignores_off": FaultKind("E10", ("cycler",), lambda site, device, on: site.ignore_off(device, on)),
+    "supply.overshoot": FaultKind("E10b", ("cycler",), lambda site, device, on: site.overshoot(device, on)),
     "tester.contact": FaultKind("E11", CONTACT_DEVICES, lambda site, device, on: site.lose_contact(device, on)),
     "safety.estop": FaultKind("F1", ("plc",), lambda site, device, on: site.press_estop() if on else None),
     "safety.guard": FaultKind("F1b", ("plc",), lambda site, device, on: site.open_guard() if on else None),
     "plc.silent": FaultKind("F2", ("plc",), lambda site, device, on: site.mute_can("plc", on)),
+    "plc.replay": FaultKind("F3", ("plc",), lambda site, device, on: site.replay_answers(on)),
+    "plc.proof_low": FaultKind("F4", ("plc",), lambda site, device, on: site.hold_proof_low(on)),
+    "plc.discharge_open": FaultKind("F5", ("plc",), lambda site, device, on: site.break_discharge() if on else None),
 }
 
 FAULT_NAMES: Mapping[str, str] = {

@@ -4,7 +4,8 @@ I1: the outer poles are above 60 V only while the safety PLC permits it, or with
 I2: 5 s after the PLC has ceased to permit, they are below 60 V.
 Also: no command that energises without the permissive having been asked for.
 
-A pack that arrives with both poles welded is live whatever the station does; then only commands are judged.
+A pack that arrives with both poles welded is live whatever the station does; so may be one whose contactors weld, or
+whose station cannot discharge. Then only commands are judged, and that the PLC proves nothing is the station's to see.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class SafetyMonitor:
         self._removed_s: float | None = None
         self.findings: list[str] = []
         self.safe_after_s: list[float] = []
-        self._arrived_live = self._outer_v(asyncio.get_running_loop().time()) >= SAFE_V
+        self.excused = self._outer_v(asyncio.get_running_loop().time()) >= SAFE_V
+        """Whether voltage at the outer poles is nobody's fault who commands."""
         plant.on_switch.append(self._look)
 
     def permit(self, on: bool) -> None:
@@ -59,25 +61,21 @@ class SafetyMonitor:
     def finish(self) -> list[str]:
         """Look a last time, at a station that says it is safe; all findings."""
         volts = self._outer_v(asyncio.get_running_loop().time())
-        if volts >= SAFE_V and not self._arrived_live:
+        if volts >= SAFE_V and not self.excused:
             self._find(f"I2: {volts:.0f} V at the outer poles of a station that has ended its run")
         if self._removed_s is not None:
             self._note_safe(self._removed_s)
         return self.findings + [f"damage: {damage.text} at {damage.t_s:.3f} s" for damage in self._plant.ledger]
 
     def _look(self, t_s: float) -> None:
-        if (
-            self._arrived_live
-            or self._permitted
-            or (self._removed_s is not None and t_s <= self._removed_s + SAFE_WITHIN_S)
-        ):
+        if self.excused or self._permitted or (self._removed_s is not None and t_s <= self._removed_s + SAFE_WITHIN_S):
             return
         volts = self._outer_v(t_s)
         if volts >= SAFE_V:
             self._find(f"I1: {volts:.0f} V at the outer poles without permissive")
 
     def _safe_in_time(self, removed_s: float) -> None:
-        if self._arrived_live or removed_s != self._removed_s:
+        if self.excused or removed_s != self._removed_s:
             return
         now_s = asyncio.get_running_loop().time()
         volts = self._outer_v(now_s)

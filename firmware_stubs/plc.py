@@ -8,7 +8,8 @@ category 0, a dropped permit stop category 1 with the same cut at its end.
 
 No contact opens under current: whenever the coils are to be cut, the sources' enable goes first. No test voltage
 stands at a contact that closes: whenever the coils are to be fed again, the matrix learns of it, and the outer poles
-are proved to be below 60 V, before.
+are proved to be below 60 V, before. No voltage is proved absent by resistors that their relay's feedback does not show
+connected, nor by two voltmeters that have contradicted each other.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ DISCHARGED_WITHIN_S = 5.0
 PROOF_S = 0.1
 """Ten time constants of the proof resistors and what a pack has from its outer poles to chassis."""
 PERMIT_MAX_S = 1800.0
+COMPARED_EVERY = 20
+"""Challenges between two comparisons of the voltmeters."""
 
 _NEVER_S = -math.inf
 
@@ -88,9 +91,9 @@ class PlcStub:
         self._port, self._plant, self._on_supply = port, plant, on_supply
         self._loop = asyncio.get_running_loop()
         self._start_s = self._tick_s = self._loop.time()
-        self._meter, self._thermometer = Voltmeter(plant, seed), Thermometer(air_c, seed)
+        self.meter, self._thermometer = Voltmeter(plant, seed), Thermometer(air_c, seed)
         self.adapter = adapter
-        self._energy = EnergyOutputs(plant, self._start_s, on_energy, on_coils, on_source)
+        self.energy = EnergyOutputs(plant, self._start_s, on_energy, on_coils, on_source)
         self._supply = Relays(0, port.settle, self._supply_switched)
         self._hvil = Relays(plc.HVIL_BRIDGED, port.settle, self._hvil_switched)
         self._phase, self._outputs = Phase.SAFE, _OUTPUTS[Phase.SAFE]
@@ -161,6 +164,9 @@ class PlcStub:
                 self._port.settle()
                 self._begin_safe_stop()
                 self._publish()
+            elif self._sequence % COMPARED_EVERY == 0 and self.meter.apart(self._sample(now_s), now_s):
+                self._port.settle()
+                self._trip(TripCause.VOLTMETER, now_s)
         self._sequence = self._sequence + 1 & 0xFF
         if not self._nonces:
             self._nonces = self._draws.integers(0, 1 << 32, 256).tolist()
@@ -253,29 +259,29 @@ class PlcStub:
         self._coils_wanted = on
         now_s = self._loop.time()
         if on:
-            self._energy.warn_of_coils(True)
+            self.energy.warn_of_coils(True)
             self._enter(Phase.PERMITTED, now_s + RELAY_S, self._prove_poles)
         else:
-            self._energy.enable_source(now_s, False)
-            self._energy.prove(now_s, False)
+            self.energy.enable_source(now_s, False)
+            self.energy.prove(now_s, False)
             self._enter(Phase.PERMITTED, now_s + REACTION_S, self._coils_switched)
 
     def _prove_poles(self, at_s: float) -> None:
-        self._energy.prove(at_s, True)
+        self.energy.prove(at_s, True)
         self._enter(Phase.PERMITTED, at_s + PROOF_S, self._poles_proved)
 
     def _poles_proved(self, at_s: float) -> None:
         self._port.settle()
-        if not self._meter.voltage_free(self._sample(at_s), at_s):
+        if not (self.energy.proving and self.meter.voltage_free(self._sample(at_s), at_s)):
             self._coils_wanted = False
             self._refusal = Refusal.POLES_LIVE
-        self._energy.prove(at_s, False)
+        self.energy.prove(at_s, False)
         self._coils_switched(at_s)
 
     def _coils_switched(self, at_s: float) -> None:
         self._port.settle()
-        self._energy.feed_coils(at_s, self._coils_wanted)
-        self._energy.enable_source(at_s, True)
+        self.energy.feed_coils(at_s, self._coils_wanted)
+        self.energy.enable_source(at_s, True)
         self._publish()
 
     def _refusal_of(self, token: int) -> Refusal:
@@ -304,7 +310,7 @@ class PlcStub:
         if not self.tripped:
             self._cause = cause
         if self._phase in _ARMED:
-            self._energy.enable_source(at_s, False)
+            self.energy.enable_source(at_s, False)
             self._enter(Phase.TRIPPING, at_s + REACTION_S, self._cut)
         elif self._phase is Phase.GRANTING:
             self._enter(Phase.SAFE)
@@ -313,7 +319,7 @@ class PlcStub:
     def _enter(self, phase: Phase, until_s: float = 0.0, then: Callable[[float], None] | None = None) -> None:
         """Change the phase; `then` is called with `until_s` at that time, or at once if it is past."""
         if phase is not Phase.PERMITTED:
-            self._energy.enable_source(self._loop.time(), False)
+            self.energy.enable_source(self._loop.time(), False)
         if self._timer is not None:
             self._timer.cancel()
         self._phase, self._outputs = phase, _OUTPUTS[phase]
@@ -324,10 +330,10 @@ class PlcStub:
         self._port.settle()
         self._enter(Phase.PERMITTED)
         self._permitted_until_s = at_s + PERMIT_MAX_S
-        self._energy.discharge(at_s, False)
-        self._energy.feed_coils(at_s, self._coils_wanted)
-        self._energy.feed_matrix(True)
-        self._energy.enable_source(at_s, True)
+        self.energy.discharge(at_s, False)
+        self.energy.feed_coils(at_s, self._coils_wanted)
+        self.energy.feed_matrix(True)
+        self.energy.enable_source(at_s, True)
         self._publish()
 
     def _cut(self, at_s: float) -> None:
@@ -335,14 +341,14 @@ class PlcStub:
         self._port.settle()
         self.cut_s = at_s
         self._enter(Phase.CUT, at_s + RELAY_S, self._discharge)
-        self._energy.feed_coils(at_s, False)
-        self._energy.feed_matrix(False)
+        self.energy.feed_coils(at_s, False)
+        self.energy.feed_matrix(False)
         self._publish()
 
     def _discharge(self, at_s: float) -> None:
         self._port.settle()
         self._enter(Phase.SAFE, at_s + DISCHARGED_WITHIN_S, self._expect_discharged)
-        self._energy.discharge(at_s, True)
+        self.energy.discharge(at_s, True)
         self._publish()
 
     def _expect_discharged(self, at_s: float) -> None:
@@ -351,7 +357,7 @@ class PlcStub:
             self._trip(TripCause.SAFE_STOP_TIMEOUT, at_s)
 
     def _flags(self) -> int:
-        relays = self._supply.flags | self._hvil.flags | self._energy.flags
+        relays = self._supply.flags | self._hvil.flags | self.energy.flags
         return self._inputs | relays | self._outputs | self.tripped * plc.TRIPPED
 
     @property
@@ -359,7 +365,8 @@ class PlcStub:
         return bool(self._outputs & plc.DISCHARGING)
 
     def _voltage_free(self, t_s: float) -> bool:
-        return self._discharging and self._meter.voltage_free(self._sample(t_s), t_s)
+        trusted = self.energy.proving and self._cause is not TripCause.VOLTMETER
+        return trusted and self._discharging and self.meter.voltage_free(self._sample(t_s), t_s)
 
     def _sample(self, t_s: float) -> int:
         return round((t_s - self._start_s) / plc.VOLTAGES_PERIOD_S)
@@ -380,7 +387,7 @@ class PlcStub:
         return plc.encode_status(status, can_id)
 
     def _voltages(self, n: int, t_s: float) -> bytes:
-        read_v = self._meter.read(self._sample(t_s), t_s, 0, to_chassis=self._discharging)
+        read_v = self.meter.read(self._sample(t_s), t_s, 0, to_chassis=self._discharging)
         return plc.encode_voltages(plc.Voltages(*read_v, n & ALIVE_MASK))
 
     def _sense(self, n: int, t_s: float) -> bytes:

@@ -72,7 +72,7 @@ class EnergyOutputs:
     ) -> None:
         self._plant = plant
         self.feed_matrix, self.warn_of_coils, self._on_source = on_energy, on_coils, on_source
-        self._source = self._proof = False
+        self._source = self._proof = self._broken = False
         self.coils = False
         plant.coil_supply(t_s, False)
         self.discharge(t_s, True)
@@ -81,6 +81,11 @@ class EnergyOutputs:
     def flags(self) -> int:
         """What Status says of them."""
         return self.coils * plc.COIL_SUPPLY
+
+    @property
+    def proving(self) -> bool:
+        """Whether the proof resistors are connected, by the feedback of their relay."""
+        return self._proof
 
     def feed_coils(self, t_s: float, on: bool) -> None:
         """Feed, or cut, the pack's contactor coils."""
@@ -96,11 +101,17 @@ class EnergyOutputs:
 
     def discharge(self, t_s: float, on: bool) -> None:
         """Put the discharge resistor across the outer poles, and the proof resistors to chassis, or take them off."""
-        self._plant.switch(t_s, Element.DISCHARGE, on)
+        self._plant.switch(t_s, Element.DISCHARGE, on and not self._broken)
         self.prove(t_s, on)
+
+    def break_discharge(self, t_s: float) -> None:
+        """The relays of discharge and proof resistors open, and close no more."""
+        self.discharge(t_s, False)
+        self._broken = True
 
     def prove(self, t_s: float, on: bool) -> None:
         """Put the proof resistors from the outer poles to chassis, or take them off."""
+        on = on and not self._broken
         if on != self._proof:
             self._proof = on
             self._plant.switch(t_s, Element.PE_PROOF, on)

@@ -22,6 +22,9 @@ SERIAL_DEVICES = (
     "label_printer",
 )
 
+Tamper = Callable[[CanFrame], CanFrame | None]
+"""What arrives instead of a frame; None: it is lost."""
+
 Pieces = Iterable[tuple[float, bytes]]
 """What arrives instead of one telegram: each piece that many seconds later."""
 
@@ -81,8 +84,12 @@ class SerialPort(Protocol):
 class DisturbedCan(CanPort, Protocol):
     """An ECU's connection, and what may go wrong with it."""
 
-    tamper: Callable[[CanFrame], CanFrame | None] | None
-    """What becomes of a frame that the ECU emits; None: it is lost."""
+    tamper: Tamper | None
+    """What becomes of a frame that the ECU sends, periodic ones included. A lazy wire asks about the periodic frames
+    that somebody looks at, so what it does must not depend on how many it has seen."""
+
+    tamper_heard: Tamper | None
+    """What becomes of a frame on its way from the station to the ECU."""
 
     def mute(self, on: bool) -> None:
         """Unplug (or replug) the ECU: nothing it sends arrives, and it hears nothing."""

@@ -8,7 +8,7 @@ from bmsctl.domain.links import CanFrame
 from bmsctl.domain.ports import BmsIdentity
 from bmsctl.domain.recipe import Recipe, StepRecipe
 from bmsctl.protocols import bms_broadcast, matrix, plc
-from firmware_stubs.bms import BmsStub, demo_key
+from firmware_stubs.bms import BmsStub, BmsVariant, demo_key
 from firmware_stubs.cycler import CyclerStub
 from firmware_stubs.defects import PackCondition
 from firmware_stubs.digitizer import DigitizerStub
@@ -34,9 +34,13 @@ class Wiring:
 
     def __init__(self, recipe: Recipe, condition: PackCondition, seed: int, wires: Wires) -> None:
         self.wires = wires
-        self.plant = plant = Plant(facts_of(recipe.pack.id), condition.plant, seed)
-        serial = f"{recipe.pack.id}{seed:09d}"
-        self.bms = BmsStub(wires.ecu("bms"), plant, built_to(recipe, serial), condition.bms, seed)
+        facts = facts_of(recipe.pack.id)
+        self.plant = plant = Plant(facts, condition.plant, seed)
+        self.serial = serial = f"{recipe.pack.id}{seed:09d}"
+        assert recipe.pack.message_set is not None, "a compiled recipe names its message set"
+        messages = bms_broadcast.MESSAGE_SETS[recipe.pack.message_set]
+        variant = BmsVariant(messages, built_to(recipe, serial), facts.group_ah)
+        self.bms = BmsStub(wires.ecu("bms"), plant, variant, condition.bms, seed)
         self.matrix = MatrixStub(wires.ecu("matrix"), plant, seed)
         self.digitizer = DigitizerStub(wires.instrument("digitizer"), plant, seed)
         self.lv_supply = LvSupplyStub(wires.instrument("lv_supply"), self.bms, seed, on_output=self._rail)

@@ -9,8 +9,9 @@ import asyncio
 import hashlib
 import signal
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -19,7 +20,9 @@ from bmsctl.domain.links import CanLink, SerialLink, WallTime
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.steps import STEP_NAMES
 from bmsctl.domain.verdict import Verdict
-from bmsctl.domain.world import DefectCase
+from bmsctl.domain.world import DefectCase, FaultCase
+from bmsctl.errors import StationFileError
+from firmware_stubs import fault_cases
 from firmware_stubs.defect_cases import cases
 from firmware_stubs.defects import DEFECTS, condition_of
 from firmware_stubs.disturbances import Disturbances
@@ -78,12 +81,15 @@ class SimWatch:
 class SimSite:
     """The station's surroundings in this world; implements Site."""
 
+    name = "sim-eol"
+
     def __init__(self, wiring: Wiring, wires: SimWires, seed: int, scenario: Scenario) -> None:
         self.clock = SimClock()
         self.wiring = wiring
         self.wires = wires
         self.operator = wiring.operator
         self.genealogy = wiring.mes
+        self.serial_numbers: Mapping[str, str] = {}
         injector = FaultInjector(scenario.faults, Disturbances(wiring, seed))
         wiring.on_talk = injector.talked_to
         self.watch = SimWatch(injector)
@@ -118,19 +124,34 @@ class SimSite:
             asyncio.get_running_loop().call_soon(self._on_interrupt, signal_name)
 
 
+def eol_scenario(scenario: str | None, file: str) -> Scenario:
+    """What is wrong in one run at end of line; nothing if `scenario` is None. Raises ScenarioError."""
+    if scenario is None:
+        return Scenario()
+    parameters = {kind: row.parameters for kind, row in DEFECTS.items()}
+    return read_scenario(scenario, file, parameters, FAULT_NAMES, TARGETS, STEP_NAMES["eol"])
+
+
 class SimWorld:
     """One simulated station and the pack on it; implements World."""
 
     name = "sim"
     simulated = True
 
-    def __init__(self, recipe: Recipe, *, seed: int, scenario: str | None, scenario_file: str = "") -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        seed: int,
+        scenario: str | None,
+        scenario_file: str = "",
+        station: Path | None = None,
+    ) -> None:
+        if station is not None:
+            raise StationFileError([f"{station}: a simulated station has no ports; leave the station file away"])
         self._recipe = recipe
         self._seed = seed
-        self._scenario = Scenario()
-        if scenario is not None:
-            parameters = {kind: row.parameters for kind, row in DEFECTS.items()}
-            self._scenario = read_scenario(scenario, scenario_file, parameters, FAULT_NAMES, TARGETS, STEP_NAMES["eol"])
+        self._scenario = eol_scenario(scenario, scenario_file)
         self._condition = condition_of(self._scenario.defects, recipe)
         self._findings: list[str] = []
         self.interrupted = False
@@ -142,6 +163,11 @@ class SimWorld:
     def defect_cases(recipe: Recipe) -> list[DefectCase]:
         """The defect table for packs of a recipe."""
         return cases(recipe)
+
+    @staticmethod
+    def fault_cases(recipe: Recipe) -> list[FaultCase]:
+        """The fault table for stations that test packs of a recipe."""
+        return fault_cases.cases(recipe)
 
     def run(self, main: Callable[[Any], Awaitable[T]]) -> T:
         with self._signals():

@@ -51,11 +51,11 @@ def explain(key: str, attempt: int | None, store: Path, recipes: Path | None, as
 
 
 def _lines(record: Mapping[str, Any], found: Sequence[Finding]) -> Iterator[str]:
-    from bmsctl.report.page import MEANING
+    from bmsctl.report.page import meaning
     from bmsctl.report.story import skipped
 
     serial = record["pack_serial"] or "pack without serial"
-    yield f"{coloured(record['verdict'])} {serial}. {MEANING[record['verdict']]}"
+    yield f"{coloured(record['verdict'])} {serial}. {meaning(record)}"
     if record["reason"]:
         yield from _wrapped("", record["reason"])
     for each in found:

@@ -18,6 +18,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sim": ("bmsctl.cli.sim", "Run packs through a simulated station."),
     "recipe": ("bmsctl.cli.recipe", "Check and show recipes."),
     "records": ("bmsctl.cli.records", "List, show, report and verify stored records."),
+    "selftest": ("bmsctl.cli.selftest", "Let a station test itself, its safety PLC first of all."),
+    "doctor": ("bmsctl.cli.doctor", "Check the computer, its drivers and ports."),
     "explain": ("bmsctl.cli.explain", "Say in words what decided a record."),
 }
 """Name to module and help; the module's click command carries the command's name."""

@@ -13,7 +13,7 @@ import click
 from bmsctl.cli.exits import FAILED, INTERRUPTED, OK, REFUSED, STATION, USAGE, leave
 from bmsctl.cli.inputs import read_toml
 from bmsctl.cli.options import StorePath, json_option, recipes_option
-from bmsctl.cli.sim_many import SEED_MAX, day, defects
+from bmsctl.cli.sim_many import SEED_MAX, campaign, day, defects
 
 EXIT_OF_VERDICT = {"PASS": OK, "FAIL": FAILED, "INVALID": STATION, "ABORTED": STATION}
 
@@ -25,6 +25,7 @@ def sim() -> None:
 
 sim.add_command(day)
 sim.add_command(defects)
+sim.add_command(campaign)
 
 
 @sim.command()

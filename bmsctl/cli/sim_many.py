@@ -1,4 +1,4 @@
-"""`bmsctl sim day` and `bmsctl sim defects`: many packs."""
+"""`bmsctl sim day`, `bmsctl sim defects` and `bmsctl sim campaign`: many packs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from bmsctl.cli.options import StorePath, json_option, recipes_option
 if TYPE_CHECKING:
     from bmsctl.compose.campaign import SimOutcome
     from bmsctl.compose.defect_table import CaseResult
+    from bmsctl.compose.fault_campaign import FaultResult
+    from bmsctl.domain.world import FaultCase
 
 SEED_MAX = 999_999_999_999
 """Serials of simulated packs carry the seed in at most twelve digits."""
@@ -189,3 +191,77 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "seeds": result.seeds,
         "wrong": [{"seed": seed, "found": found} for seed, found in result.wrong.items()],
     }
+
+
+@click.command()
+@click.option("--pack", default="AS52", show_default=True, help="Pack to test while the station is disturbed.")
+@click.option("--faults", default="all", show_default=True, help="Names or catalogue numbers, commas between.")
+@click.option("--seeds", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Packs for each case.")
+@click.option("--list", "only_list", is_flag=True, help="List the cases and run none.")
+@stations_option
+@recipes_option
+@json_option
+def campaign(
+    pack: str, faults: str, seeds: int, only_list: bool, stations: int, recipes: Path | None, as_json: bool
+) -> None:
+    """Disturb the station by every fault in the steps where it matters, and compare with what must come of it."""
+    from bmsctl.compose.fault_campaign import chosen_cases, run_campaign
+    from bmsctl.errors import BmsctlError, RecipeError, ScenarioError
+
+    results: list[FaultResult] = []
+    try:
+        cases = chosen_cases(pack, recipes, faults)
+        if only_list:
+            _print_faults(cases, as_json)
+            leave(OK)
+        for result in run_campaign(cases, pack, recipes, seeds, stations):
+            if not results and not as_json:
+                click.echo(f"{'id':<4}  {'case':<52}  {'expected':<8}  {'as expected':>11}")
+            results.append(result)
+            if not as_json:
+                _print_fault(result)
+    except (RecipeError, ScenarioError) as error:
+        leave(USAGE, str(error))
+    except BmsctlError as error:
+        leave(STATION, str(error))
+    wrong = [result for result in results if result.wrong]
+    if as_json:
+        table = {"pack": pack, "ok": not wrong, "cases": [_fault_result(result) for result in results]}
+        click.echo(json.dumps(table, ensure_ascii=False, indent=2))
+    elif wrong:
+        click.echo(f"{len(wrong)} of {len(results)} cases are not as expected", err=True)
+    leave(FAILED if wrong else OK)
+
+
+def _print_faults(cases: Sequence[FaultCase], as_json: bool) -> None:
+    from bmsctl.cli.tables import print_table
+
+    if as_json:
+        click.echo(json.dumps([_fault(case) for case in cases], ensure_ascii=False, indent=2))
+        return
+    rows = [(case.catalogue_id, case.kind, case.target, case.begins_in, case.verdict) for case in cases]
+    print_table(("id", "fault", "target", "step", "expected"), rows)
+
+
+def _print_fault(result: FaultResult) -> None:
+    case = result.case
+    right = f"{result.seeds - len(result.wrong)}/{result.seeds}"
+    click.echo(f"{case.catalogue_id:<4}  {case.name:<52}  {case.verdict:<8}  {right:>11}")
+    for seed, found in result.wrong.items():
+        click.echo(f"    seed {seed}: {found}")
+
+
+def _fault(case: FaultCase) -> dict[str, Any]:
+    return {
+        "id": case.catalogue_id,
+        "fault": case.kind,
+        "target": case.target,
+        "step": case.begins_in,
+        "scenario": case.scenario,
+        "expected": case.verdict,
+    }
+
+
+def _fault_result(result: FaultResult) -> dict[str, Any]:
+    wrong = [{"seed": seed, "found": found} for seed, found in result.wrong.items()]
+    return {**_fault(result.case), "seeds": result.seeds, "wrong": wrong}

@@ -17,6 +17,8 @@ from bmsctl.domain.attempts import may_start
 from bmsctl.domain.events import AttemptClosed, AttemptOpened
 from bmsctl.domain.lease import LeaseBook
 from bmsctl.domain.links import Clock
+from bmsctl.domain.message_sets import Channels
+from bmsctl.domain.pack import PackSpec
 from bmsctl.domain.packml import Event, Mode, State
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.units import Second
@@ -34,6 +36,7 @@ from bmsctl.drivers.plc import CanPlc
 from bmsctl.drivers.scanner import SerialScanner
 from bmsctl.drivers.withstand_tester import ScpiWithstandTester
 from bmsctl.errors import DeviceError, Refused
+from bmsctl.protocols.bms_broadcast import CORE_ONLY, MESSAGE_SETS
 from bmsctl.stations.devices import Devices
 from bmsctl.stations.eol import STEPS
 from bmsctl.stations.run import Run
@@ -71,12 +74,15 @@ def utc_text(clock: Clock) -> str:
     return datetime.fromtimestamp(int(clock.utc().unix_s), UTC).isoformat().replace("+00:00", "Z")
 
 
-def devices_of(site: Site) -> Devices:
-    """Drivers over the site's links."""
+def devices_of(site: Site, pack: PackSpec | None = None) -> Devices:
+    """Drivers over the site's links, for packs of one type; without one, the BMS measures nothing."""
+    messages, channels = CORE_ONLY, Channels(0, 0, 0)
+    if pack is not None and pack.message_set is not None:
+        messages, channels = MESSAGE_SETS[pack.message_set], pack.channels
     return Devices(
         plc=CanPlc(site.can("plc")),
         matrix=CanMatrix(site.can("matrix")),
-        bms=CanBms(site.can("bms"), key=site.seed_key),
+        bms=CanBms(site.can("bms"), messages, channels, key=site.seed_key),
         digitizer=SerialDigitizer(site.serial("digitizer")),
         lv_supply=ScpiLvSupply(site.serial("lv_supply")),
         ohmmeter=ScpiOhmmeter(site.serial("ohmmeter")),
@@ -93,12 +99,14 @@ def devices_of(site: Site) -> Devices:
 class EolStation:
     """One end-of-line station: sequencer and devices on a site, and the journal it writes to."""
 
-    def __init__(self, site: Site, journal: Journal, watch: StationWatch | None) -> None:
+    def __init__(self, site: Site, journal: Journal, watch: StationWatch | None, pack: PackSpec) -> None:
+        """`pack`: the type it tests."""
         self._site = site
+        self._pack = pack
         self._journal = journal
         self._watch = Watches(watch, site.watch)
         self._now = asyncio.get_running_loop().time
-        self._devices = devices_of(site)
+        self._devices = devices_of(site, pack)
         self._leases = LeaseBook(self._now)
         make_safe = MakeSafe(self._devices, self._leases, self._now)
         self.sequencer = Sequencer(self._devices.plc, self._leases, make_safe, self._now)
@@ -132,8 +140,11 @@ class EolStation:
         """Test the pack whose label is scanned next; its record.
 
         Raises:
-            Refused: the label, an earlier attempt, the safety chain or an abort forbids it.
+            Refused: the label, an earlier attempt, the safety chain or an abort forbids it, or the station was put
+                together for another pack type.
         """
+        if order.recipe.pack != self._pack:
+            raise Refused(f"this station was put together for {self._pack.id} packs; start it for {order.recipe.id}")
         serial = _serial(await self._scan(), order.recipe)
         self._require_idle()
         if self.sequencer.proved:
@@ -157,6 +168,7 @@ class EolStation:
             watch=self._watch,
             now=self._now,
             utc_text=lambda: utc_text(self._site.clock),
+            serial_numbers=self._site.serial_numbers,
         )
         if not self.sequencer.proved:
             return await self._not_started(log, Verdict.INVALID, UNPROVED)
@@ -253,7 +265,7 @@ async def run_one(
     """
     journal = Journal.open(store, site.clock)
     try:
-        station = EolStation(site, journal, watch)
+        station = EolStation(site, journal, watch, order.recipe.pack)
         if ready is not None:
             ready(station)
         site.on_interrupt(lambda signal: station.sequencer.abort(f"interrupted by {signal}"))

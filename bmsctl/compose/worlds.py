@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from bmsctl.domain.recipe import Recipe
-from bmsctl.domain.world import DefectCase, World
+from bmsctl.domain.world import DefectCase, FaultCase, World
 from bmsctl.errors import Refused
 
 
-def open_world(name: str, recipe: Recipe, *, seed: int, scenario: str | None, scenario_file: str = "") -> World:
+def open_world(
+    name: str,
+    recipe: Recipe,
+    *,
+    seed: int,
+    scenario: str | None,
+    scenario_file: str = "",
+    station: Path | None = None,
+) -> World:
     """Make the world `name` around a station testing packs of `recipe`.
 
     Args:
         seed: everything drawn in the world derives from it.
         scenario: TOML text that only the world understands; None for a good pack and a good station.
         scenario_file: its name, for messages.
+        station: the station file, of a world that has ports.
 
     Raises:
-        Refused: no such world is installed.
+        Refused: no such world is installed, or it takes no station file.
         ScenarioError: the world does not understand the scenario, or cannot be disturbed.
+        StationFileError: the station file is wrong, or missing where the world needs one.
     """
-    world: World = _factory(name)(recipe, seed=seed, scenario=scenario, scenario_file=scenario_file)
+    make = _factory(name)
+    world: World = make(recipe, seed=seed, scenario=scenario, scenario_file=scenario_file, station=station)
     return world
 
 
@@ -33,6 +45,16 @@ def defect_cases(name: str, recipe: Recipe) -> list[DefectCase]:
         Refused: no such world is installed.
     """
     cases: list[DefectCase] = _factory(name).defect_cases(recipe)
+    return cases
+
+
+def fault_cases(name: str, recipe: Recipe) -> list[FaultCase]:
+    """The fault table of a simulated world, for stations that test packs of a recipe.
+
+    Raises:
+        Refused: no such world is installed.
+    """
+    cases: list[FaultCase] = _factory(name).fault_cases(recipe)
     return cases
 
 

@@ -11,17 +11,19 @@ class Lease:
     """Revocable right to command one device.
 
     Drivers call `touch` on every valid datum of the device; a lease that is neither touched within
-    `fresh_s` nor declared quiet is stale, and the owner ends the run.
+    `fresh_s` nor declared quiet is stale, and the owner ends the run. `granted_s` is the loop time of the grant:
+    a link that was unplugged since carries no command of this lease.
     """
 
-    __slots__ = ("_now", "device", "fresh_s", "fresh_until_s", "revoked")
+    __slots__ = ("_now", "device", "fresh_s", "fresh_until_s", "granted_s", "revoked")
 
     def __init__(self, device: str, fresh_s: float, now: Callable[[], float]) -> None:
         self.device = device
         self.fresh_s = fresh_s
         self.revoked = False
         self._now = now
-        self.fresh_until_s = now() + fresh_s
+        self.granted_s = now()
+        self.fresh_until_s = self.granted_s + fresh_s
 
     def check(self) -> None:
         """Raise LeaseRevoked if this lease no longer carries the right to command."""

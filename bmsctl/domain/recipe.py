@@ -15,6 +15,8 @@ from bmsctl.domain.pack import PackSpec
 from bmsctl.domain.units import Second, Volt
 
 STATIONS = ("stacking", "eol")
+SELFTEST = "selftest"
+"""What stands in place of a station's name in the recipe by which a station tests itself."""
 
 Parameter = float | int | str | Mapping[str, str] | tuple[str, ...]
 
@@ -71,7 +73,7 @@ class StepRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A pack type's recipe; two recipes with the same `sha256` judge alike.
+    """A pack type's recipe, or a self-test's; two recipes with the same `sha256` judge alike.
 
     `provenance` tells where each value came from (keys such as `eol.precharge.limits.end_ratio.low`); it is
     empty in a recipe read back from JSON, and neither compared nor hashed.
@@ -83,6 +85,7 @@ class Recipe:
     pack: PackSpec
     stacking: tuple[StepRecipe, ...]
     eol: tuple[StepRecipe, ...]
+    selftest: tuple[StepRecipe, ...] = ()
     provenance: Mapping[str, Origin] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -94,9 +97,9 @@ class Recipe:
         provenance: Mapping[str, Origin],
     ) -> Recipe:
         """The recipe with its hash computed; `steps` by station."""
-        stacking, eol = tuple(steps["stacking"]), tuple(steps["eol"])
-        sha256 = _hash(_content(pack.id, revision, pack, stacking, eol))
-        return cls(pack.id, revision, sha256, pack, stacking, eol, provenance)
+        stacking, eol, selftest = (tuple(steps.get(station, ())) for station in (*STATIONS, SELFTEST))
+        sha256 = _hash(_content(pack.id, revision, pack, stacking, eol, selftest))
+        return cls(pack.id, revision, sha256, pack, stacking, eol, selftest, provenance)
 
     def steps(self, station: str) -> tuple[StepRecipe, ...]:
         """The steps of a station in the order they run.
@@ -104,7 +107,7 @@ class Recipe:
         Raises:
             LookupError: no such station.
         """
-        return {"stacking": self.stacking, "eol": self.eol}[station]
+        return {"stacking": self.stacking, "eol": self.eol, SELFTEST: self.selftest}[station]
 
     def to_json(self) -> Mapping[str, Any]:
         """Everything but the provenance as a JSON object, made once and not to be changed."""
@@ -112,7 +115,8 @@ class Recipe:
 
     @cached_property
     def _json(self) -> Mapping[str, Any]:
-        return {**_content(self.id, self.revision, self.pack, self.stacking, self.eol), "sha256": self.sha256}
+        content = _content(self.id, self.revision, self.pack, self.stacking, self.eol, self.selftest)
+        return {**content, "sha256": self.sha256}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Recipe:
@@ -132,6 +136,7 @@ class Recipe:
                 pack=_pack(values["pack"]),
                 stacking=tuple(_step(step) for step in values["stacking"]),
                 eol=tuple(_step(step) for step in values["eol"]),
+                selftest=tuple(_step(step) for step in values.get(SELFTEST, ())),
             )
         except (LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"not a recipe: {type(error).__name__}: {error}") from error
@@ -142,16 +147,25 @@ def _hash(content: Mapping[str, Any]) -> str:
 
 
 def _content(
-    recipe_id: str, revision: str, pack: PackSpec, stacking: Sequence[StepRecipe], eol: Sequence[StepRecipe]
+    recipe_id: str,
+    revision: str,
+    pack: PackSpec,
+    stacking: Sequence[StepRecipe],
+    eol: Sequence[StepRecipe],
+    selftest: Sequence[StepRecipe],
 ) -> dict[str, Any]:
+    """What is hashed. A pack's recipe has no key for the self-test, which no pack sees."""
     effective_from = None if pack.effective_from is None else pack.effective_from.isoformat()
-    return {
+    content: dict[str, Any] = {
         "id": recipe_id,
         "revision": revision,
         "pack": {**asdict(pack), "effective_from": effective_from},
         "stacking": [_step_json(step) for step in stacking],
         "eol": [_step_json(step) for step in eol],
     }
+    if selftest:
+        content[SELFTEST] = [_step_json(step) for step in selftest]
+    return content
 
 
 def _step_json(step: StepRecipe) -> dict[str, Any]:
@@ -176,7 +190,7 @@ def _limit_json(limit: Limit) -> dict[str, Any]:
 
 
 def _pack(values: Mapping[str, Any]) -> PackSpec:
-    effective_from = values["effective_from"]
+    effective_from, message_set = values["effective_from"], values.get("message_set")
     return PackSpec(
         id=str(values["id"]),
         part_number=str(values["part_number"]),
@@ -186,6 +200,8 @@ def _pack(values: Mapping[str, Any]) -> PackSpec:
         u_max=Volt(_number(values["u_max"])),
         u_nom=Volt(_number(values["u_nom"])),
         effective_from=None if effective_from is None else date.fromisoformat(effective_from),
+        sensors_per_module=_whole(values.get("sensors_per_module", 0)),
+        message_set=None if message_set is None else str(message_set),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, NamedTuple
 
+from bmsctl.domain.message_sets import MESSAGE_SETS
 from bmsctl.domain.pack import PackSpec
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.recipe_compiler_sources import Findings, Node, Read, load
@@ -23,7 +24,11 @@ PACK_KEYS = (
     "topology",
     "max_working_voltage",
     "nominal_voltage",
+    "sensors_per_module",
+    "message_set",
 )
+PLATFORM_KEYS = {"sensors_per_module", "message_set"}
+"""What a platform may say of all its packs; a [pack] with no more than that describes none."""
 TOPOLOGY_KEYS = ("series", "parallel", "modules")
 TOPOLOGY_MAX = 1000
 
@@ -75,7 +80,7 @@ def compile_recipe(path: str, read: Read, catalogue: Catalogue = CATALOGUE) -> R
 
 
 def _pack(node: Node | None, root: Node, values: Values) -> tuple[str | None, PackSpec | None]:
-    if node is None:
+    if node is None or (isinstance(node.value, dict) and node.value.keys() <= PLATFORM_KEYS):
         values.missing(root, "pack", "[pack], or check a pack that extends this file")
         return None, None
     entries = values.table(node, "pack", PACK_KEYS)
@@ -103,6 +108,8 @@ def _pack(node: Node | None, root: Node, values: Values) -> tuple[str | None, Pa
         u_max=Volt(found["max_working_voltage"]),
         u_nom=Volt(found["nominal_voltage"]),
         effective_from=found.get("effective_from"),
+        sensors_per_module=found["sensors_per_module"],
+        message_set=found["message_set"],
     )
     _check_pack(pack, entries, values)
     return found["revision"], pack
@@ -116,6 +123,10 @@ def _pack_value(key: str, node: Node, values: Values) -> Any:
         return values.day(node, name)
     if key == "id":
         return values.identifier(node, name)
+    if key == "sensors_per_module":
+        return values.count(node, name, least=1, most=TOPOLOGY_MAX)
+    if key == "message_set":
+        return values.choice(node, name, tuple(MESSAGE_SETS))
     if key not in ("max_working_voltage", "nominal_voltage"):
         return values.text(node, name)
     voltage_v = values.quantity(node, name, "V")
@@ -134,3 +145,9 @@ def _check_pack(pack: PackSpec, entries: Mapping[str, Node], values: Values) -> 
     if pack.series % pack.modules:
         what = f"{pack.series} cell groups do not divide into {pack.modules} modules; correct one of them"
         values.findings.add(entries["topology"], "pack.topology", what)
+    assert pack.message_set is not None
+    room = MESSAGE_SETS[pack.message_set]
+    for kind, there, most in zip(room._fields, pack.channels, room, strict=True):
+        if there > most:
+            what = f"{pack.message_set} has channels for {most} {kind}, the pack has {there}; correct one of them"
+            values.findings.add(entries["message_set"], "pack.message_set", what)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NoReturn
 
-from bmsctl.domain.recipe import STATIONS
+from bmsctl.domain.recipe import SELFTEST, STATIONS
 from bmsctl.domain.recipe_locator import Path, locate
 from bmsctl.errors import RecipeError
 
@@ -123,7 +123,7 @@ def _tree(value: Any, path: Path, lines: Mapping[Path, int], parent: Node) -> No
 def _by_step(document: Node, findings: Findings) -> Node:
     """The document with each station's array of steps turned into a table by name of step."""
     tables = {key: node for key, node in document.value.items() if key != "extends"}
-    for station in STATIONS:
+    for station in (*STATIONS, SELFTEST):
         if station in tables:
             tables[station] = Node(_steps(tables[station], station, findings), document.file, tables[station].line)
     return Node(tables, document.file, document.line)

@@ -98,6 +98,16 @@ class Values:
             return None
         return self._keep(bare.value, bare, key, why)
 
+    def choice(self, node: Node, key: str, allowed: tuple[str, ...]) -> str | None:
+        """One of the texts allowed."""
+        text = self.text(node, key)
+        if text is None or text in allowed:
+            return text
+        near = difflib.get_close_matches(text, allowed, 1)
+        remedy = f"did you mean {near[0]!r}?" if near else f"name one of {', '.join(allowed)}"
+        self.findings.add(node, key, f"{shown(text)} is unknown; {remedy}")
+        return None
+
     def day(self, node: Node, key: str) -> date | None:
         """A date."""
         bare, why = self._bare(node, key, "")

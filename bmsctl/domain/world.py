@@ -5,7 +5,7 @@ Worlds are found by the entry point group `bmsctl.worlds`. No other code knows w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 
 from bmsctl.domain.limits import Measurement
@@ -49,13 +49,39 @@ class DefectCase(NamedTuple):
     expected: tuple[tuple[str, str], ...]
 
 
+class FaultCase(NamedTuple):
+    """One case of a fault table: a fault of the station, `catalogue_id` in the catalogue, that begins in a step.
+
+    `verdict` is the record's. `step` is the first that is not PASS, None if that depends on the pack. `says` is in
+    the reason of the record or of a step.
+    """
+
+    kind: str
+    catalogue_id: str
+    target: str
+    begins_in: str
+    scenario: str
+    verdict: str
+    step: str | None
+    says: str
+
+    @property
+    def name(self) -> str:
+        """For people: what, whom, where."""
+        return f"{self.kind} {self.target} {self.begins_in}"
+
+
 class Site(Protocol):
     """A station's surroundings, valid inside one running loop."""
 
+    name: str
+    """The station's name, as records of its self-tests carry it."""
     clock: Clock
     operator: Operator
     genealogy: Genealogy
     watch: StationWatch | None
+    serial_numbers: Mapping[str, str]
+    """Serial numbers of the instruments that belong to the station; empty where any will do."""
 
     def can(self, device: str) -> CanLink:
         """The CAN bus the device is on."""
@@ -78,7 +104,7 @@ class Site(Protocol):
         ...
 
     def on_interrupt(self, callback: Callable[[str], None]) -> None:
-        """Call `callback(signal_name)` on the loop at SIGINT or SIGTERM."""
+        """Call `callback(signal_name)` on the loop at each SIGINT, SIGTERM and SIGHUP; soon, if one came before."""
         ...
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Set
 
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.links import CanFrame, CanLink
+from bmsctl.domain.message_sets import Channels
 from bmsctl.domain.ports import PlantMode, Relay
 from bmsctl.drivers.bms_diagnostics import BmsDiagnostics
 from bmsctl.drivers.bms_listener import BmsListener
@@ -15,6 +16,7 @@ from bmsctl.drivers.uds_client import UdsClient
 from bmsctl.errors import DeviceTimeout, LinkDown, TxFull
 from bmsctl.protocols import bms_broadcast as broadcast
 from bmsctl.protocols import dids, uds
+from bmsctl.protocols.bms_broadcast import MessageSet
 from bmsctl.protocols.dids import RELAY_BYPASS, Did
 from bmsctl.protocols.uds import CommunicationControl, Session, Sid
 
@@ -27,9 +29,14 @@ BYPASSES = (*RELAY_BYPASS.values(), Did.INSULATION_BYPASS, Did.DIVIDER_BYPASS)
 class CanBms(BmsListener, BmsDiagnostics):
     """Implements `Bms` over a CAN link. Build inside the running loop."""
 
-    def __init__(self, can: CanLink, key: Callable[[bytes], bytes]) -> None:
-        """`key`: the security-access key for a seed."""
-        BmsListener.__init__(self, BmsReceiver(can))
+    def __init__(self, can: CanLink, messages: MessageSet, channels: Channels, key: Callable[[bytes], bytes]) -> None:
+        """A BMS that speaks `messages`.
+
+        Args:
+            channels: what the pack has; what the set has beyond that is not looked at.
+            key: the security-access key for a seed.
+        """
+        BmsListener.__init__(self, BmsReceiver(can, messages), messages, channels)
         BmsDiagnostics.__init__(self, UdsClient(can, DEVICE, key))
         self._can = can
         self._requests = 0
@@ -74,8 +81,8 @@ class CanBms(BmsListener, BmsDiagnostics):
         await self._write_balancing(lease, dids.bitmap_of(cells))
         asked_s = after_s = self._now()
         while True:
-            frames = await self._cycle(broadcast.BALANCING_IDS, lease, after_s, "balancing switches")
-            echoed = broadcast.decode_balancing([frame.payload for frame in frames])
+            frames = await self._cycle(self._messages.balancing.can_ids, lease, after_s, "balancing switches")
+            echoed = self._messages.decode_balancing([frame.payload for frame in frames])
             if echoed == dids.bitmap_of(cells):
                 return
             after_s = frames[-1].t_s

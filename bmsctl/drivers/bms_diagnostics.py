@@ -11,7 +11,6 @@ from bmsctl.domain.units import Second
 from bmsctl.drivers.bms_receiver import DEVICE
 from bmsctl.drivers.uds_client import UdsClient
 from bmsctl.errors import ReplyInvalid
-from bmsctl.protocols import bms_broadcast as broadcast
 from bmsctl.protocols import dids, uds
 from bmsctl.protocols.dids import TEXTS, Did, Routine, Scaled
 from bmsctl.protocols.uds import DtcReply, DtcReport, DtcSetting, DtcStatus, RoutineAction, Session, Sid
@@ -90,7 +89,7 @@ class BmsDiagnostics:
         async with self._extended_session(lease):
             await self._uds.routine(lease, RoutineAction.START, Routine.OPEN_WIRE)
             status = await self._uds.routine(lease, RoutineAction.RESULTS, Routine.OPEN_WIRE)
-        if len(status) != 1 + broadcast.SERIES // 8 or status[0] != 0:
+        if len(status) != 1 + dids.OPEN_WIRE_BYTES or status[0] != 0:
             raise ReplyInvalid(DEVICE, f"the open-wire routine ended with {status.hex() or 'nothing'}")
         return dids.cells_in(int.from_bytes(status[1:]))
 

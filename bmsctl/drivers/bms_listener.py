@@ -9,12 +9,13 @@ from typing import TypeGuard
 import numpy as np
 
 from bmsctl.domain.lease import Lease
-from bmsctl.domain.ports import BmsTaps, CellSnapshot, PackSample, Relay
+from bmsctl.domain.message_sets import Channels
+from bmsctl.domain.ports import F64, BmsTaps, CellSnapshot, PackSample, Relay
 from bmsctl.domain.units import Ampere, Celsius, Ohm, Second, Volt
 from bmsctl.drivers.bms_receiver import BAD_CYCLES, DEVICE, BmsReceiver, Good
 from bmsctl.errors import DeviceRefused, DeviceTimeout, ReplyInvalid
 from bmsctl.protocols import bms_broadcast as broadcast
-from bmsctl.protocols.bms_broadcast import Hvil, InsulationState
+from bmsctl.protocols.bms_broadcast import Hvil, InsulationState, MessageSet
 
 STOPPED_S = 1.0
 """So long without a frame, and the BMS has stopped sending."""
@@ -24,7 +25,6 @@ START_UP_FRAMES = 26
 PERSISTENT_FRAMES = 10
 """Beyond start-up, so many sentinels in a row are the pack's own."""
 
-CYCLE_S = broadcast.PERIOD_S[broadcast.CELL_IDS[0]]
 CURRENTS = 6
 """Current frames looked at in one cycle of the cells."""
 CURRENTS_MIN = 5
@@ -37,8 +37,13 @@ _LOOP_CLOSED = {Hvil.CLOSED: True, Hvil.OPEN: False}
 class BmsListener:
     """The part of `Bms` that only listens. Build inside the running loop."""
 
-    def __init__(self, receiver: BmsReceiver) -> None:
+    def __init__(self, receiver: BmsReceiver, messages: MessageSet, channels: Channels) -> None:
+        """`channels`: what the pack has of those in `messages`."""
         self._receiver = receiver
+        self._messages = messages
+        self._channels = channels
+        self._cell_ids = messages.cells.holding(channels.cells)
+        self._cycle_s = messages.cells.period_s
         self._newest_current: tuple[Ampere, float] | None = None
         self._now = asyncio.get_running_loop().time
 
@@ -52,7 +57,8 @@ class BmsListener:
                 return good.t_s
             self._receiver.require_link()
             if self._now() > asked_s + within:
-                raise DeviceTimeout(DEVICE, f"not awake within {within:g} s; check KL30, KL15 and the connector")
+                where = "check KL30, KL15, and the signal connector with its CAN H and L"
+                raise DeviceTimeout(DEVICE, f"not awake within {within:g} s; {where}")
             await asyncio.sleep(WATCH_S)
 
     async def silent(self, lease: Lease, within: Second) -> float:
@@ -82,9 +88,9 @@ class BmsListener:
         patience = START_UP_FRAMES + PERSISTENT_FRAMES
         missing: list[str] = []
         for cycle in range(patience + 1):
-            last = await self._receiver.next(broadcast.CELL_IDS[-1], lease, after_s)
+            last = await self._receiver.next(self._cell_ids[-1], lease, after_s)
             after_s = last.t_s
-            if cycle == patience or last.payload != broadcast.ALL_SNA_UNSIGNED:
+            if cycle == patience or last.payload != self._messages.cells.blank:
                 missing = await self._missing(lease, all_cells=cycle < patience)
                 if not missing:
                     return
@@ -97,12 +103,13 @@ class BmsListener:
         """Names of taps and cells that are sentinels; of the cells only if it is all of them, or `all_cells`."""
         taps = await self.taps(lease)
         missing = [name for name in ("u_batt", "u_p", "u_n", "u_link") if getattr(taps, name) is None]
-        frames = self._receiver.look_at_burst(broadcast.CELL_IDS)
+        frames = self._receiver.look_at_burst(self._cell_ids)
         payloads = [frame.payload for frame in frames if frame is not None]
-        silent = np.flatnonzero(np.isnan(broadcast.decode_cells(payloads))) + 1
+        voltage_v = self._decode_cells(payloads)
+        silent = np.flatnonzero(np.isnan(voltage_v)) + 1
         if len(payloads) < len(frames):
             missing.append("some cell frames")
-        if all_cells or len(silent) == 4 * len(payloads):
+        if all_cells or len(silent) == len(voltage_v):
             missing += [f"cell {cell}" for cell in silent]
         return missing
 
@@ -110,13 +117,17 @@ class BmsListener:
         good = self._receiver.look(broadcast.STATUS_ID)
         return None if good is None else broadcast.decode_status(good.payload).dbc_revision
 
+    def _decode_cells(self, payloads: Sequence[int]) -> F64:
+        """(cells,) volts, as far as the payloads go."""
+        return self._messages.decode_cells(payloads)[: self._channels.cells]
+
     async def cells(self, lease: Lease, n: int) -> Sequence[CellSnapshot]:
         after_s = self._now()
         snapshots: list[CellSnapshot] = []
         for _ in range(n):
-            frames = await self._cycle(broadcast.CELL_IDS, lease, after_s, "cell voltages")
+            frames = await self._cycle(self._cell_ids, lease, after_s, "cell voltages")
             after_s = frames[-1].t_s
-            snapshots.append(CellSnapshot(broadcast.decode_cells([frame.payload for frame in frames]), after_s))
+            snapshots.append(CellSnapshot(self._decode_cells([frame.payload for frame in frames]), after_s))
         return snapshots
 
     async def _cycle(self, can_ids: Sequence[int], lease: Lease, after_s: float, what: str) -> list[Good]:
@@ -131,8 +142,12 @@ class BmsListener:
 
     def _complete(self, can_ids: Sequence[int], last: Good) -> list[Good] | None:
         """Newest frames of the cycle that ended with `last`; None unless all belong to it."""
-        frames = [frame for frame in self._receiver.look_at_burst(can_ids) if _of_cycle(frame, last)]
+        frames = [frame for frame in self._receiver.look_at_burst(can_ids) if self._of_cycle(frame, last)]
         return frames if len(frames) == len(can_ids) else None
+
+    def _of_cycle(self, frame: Good | None, last: Good) -> TypeGuard[Good]:
+        """Whether a frame belongs to the cycle that ended with `last`."""
+        return frame is not None and frame.alive == last.alive and abs(last.t_s - frame.t_s) < self._cycle_s
 
     async def samples(self, lease: Lease, n: int) -> Sequence[PackSample]:
         """Each cycle's current is the mean of at least CURRENTS_MIN frames spread over it."""
@@ -145,25 +160,26 @@ class BmsListener:
 
     async def _cycle_begun_s(self, lease: Lease) -> float:
         """When this cycle began, if it leaves time for all looks at the current; else when the next one does."""
-        newest = self._receiver.look(broadcast.CELL_IDS[-1])
-        if newest is not None and self._now() - newest.t_s < CYCLE_S - CURRENTS * CURRENT_EVERY_S:
+        newest = self._receiver.look(self._cell_ids[-1])
+        if newest is not None and self._now() - newest.t_s < self._cycle_s - CURRENTS * CURRENT_EVERY_S:
             return newest.t_s
-        return (await self._receiver.next(broadcast.CELL_IDS[-1], lease, self._now())).t_s
+        return (await self._receiver.next(self._cell_ids[-1], lease, self._now())).t_s
 
     async def _sample(self, lease: Lease, after_s: float) -> PackSample:
         """The next cycle with all its cells and busbars and enough values of the current."""
         for _ in range(BAD_CYCLES):
             currents = await self._currents(lease, after_s)
-            last = await self._receiver.next(broadcast.CELL_IDS[-1], lease, after_s)
+            last = await self._receiver.next(self._cell_ids[-1], lease, after_s)
             after_s = last.t_s
-            cells = self._complete(broadcast.CELL_IDS, last)
-            busbars = self._receiver.look(broadcast.BUSBARS_ID)
-            within = [current_a for t_s, current_a in currents if after_s - CYCLE_S < t_s <= after_s]
-            if cells is None or not _of_cycle(busbars, last) or len(within) < CURRENTS_MIN:
+            cells = self._complete(self._cell_ids, last)
+            busbars = self._complete(self._messages.busbars.can_ids, last)
+            within = [current_a for t_s, current_a in currents if after_s - self._cycle_s < t_s <= after_s]
+            if cells is None or busbars is None or len(within) < CURRENTS_MIN:
+                after_s = await self._cycle_begun_s(lease)
                 continue
-            cell_v = broadcast.decode_cells([frame.payload for frame in cells])
-            busbar_v = np.array(broadcast.decode_busbars(busbars.payload), np.float64)
-            return PackSample(cell_v, busbar_v, sum(within) / len(within), after_s)
+            cell_v = self._decode_cells([frame.payload for frame in cells])
+            bars = self._messages.decode_busbars([frame.payload for frame in busbars])[: self._channels.busbars]
+            return PackSample(cell_v, np.array(bars, np.float64), sum(within) / len(within), after_s)
         raise ReplyInvalid(
             DEVICE, f"no cycle with all cells, busbars and current in {BAD_CYCLES}; check the CAN wiring"
         )
@@ -171,8 +187,9 @@ class BmsListener:
     async def _currents(self, lease: Lease, after_s: float) -> list[tuple[float, float]]:
         """Receipt and value of CURRENTS frames of the current, those without a value left out."""
         found: list[tuple[float, float]] = []
-        for _ in range(CURRENTS):
-            await asyncio.sleep(CURRENT_EVERY_S)
+        begun_s = self._now()
+        for number in range(1, CURRENTS + 1):
+            await asyncio.sleep(begun_s + number * CURRENT_EVERY_S - self._now())
             good = await self._receiver.next(broadcast.CURRENT_ID, lease, after_s)
             after_s = good.t_s
             value = broadcast.decode_current(good.payload)
@@ -183,10 +200,12 @@ class BmsListener:
     async def temperatures(self, lease: Lease) -> Sequence[Celsius | None]:
         """Waits out the first frames after wake, in which no sensor has a value."""
         after_s = self._now()
+        can_ids = self._messages.temperatures.holding(self._channels.temperatures)
         values: list[float | None] = []
         for _ in range(BAD_CYCLES):
-            frames = await self._cycle(broadcast.TEMPERATURE_IDS, lease, after_s, "temperatures")
-            values = broadcast.decode_temperatures([frame.payload for frame in frames])
+            frames = await self._cycle(can_ids, lease, after_s, "temperatures")
+            payloads = [frame.payload for frame in frames]
+            values = self._messages.decode_temperatures(payloads)[: self._channels.temperatures]
             if any(value is not None for value in values):
                 break
             after_s = frames[-1].t_s
@@ -249,11 +268,6 @@ class BmsListener:
         if good is None:
             return None
         return {relay: on is not False for relay, on in broadcast.decode_status(good.payload).relays.items()}
-
-
-def _of_cycle(frame: Good | None, last: Good) -> TypeGuard[Good]:
-    """Whether a frame belongs to the cycle that ended with `last`."""
-    return frame is not None and frame.alive == last.alive and abs(last.t_s - frame.t_s) < CYCLE_S
 
 
 def _volt(value: float | None) -> Volt | None:

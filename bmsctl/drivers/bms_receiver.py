@@ -9,7 +9,8 @@ from typing import NamedTuple
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.links import CanFrame, CanLink, LinkState
 from bmsctl.errors import DeviceTimeout, LinkDown, ReplyInvalid
-from bmsctl.protocols.bms_broadcast import CURRENT_ID, PERIOD_S, unseal, unseal_burst
+from bmsctl.protocols.bms_broadcast import CURRENT_ID, MessageSet
+from bmsctl.protocols.bms_broadcast.envelope import unseal, unseal_burst
 
 DEVICE = "bms"
 SILENT_S = 0.3
@@ -17,6 +18,13 @@ SILENT_S = 0.3
 
 BAD_CYCLES = 5
 """So many frames in a row that are damaged, or repeat their counter, and the signal is not believed."""
+
+COUNTER_TURN = 15
+"""After so many periods without a look a counter of 4 bits tells nothing."""
+
+CONFLICT, CONFLICTS_MAX = 2, 6
+"""What a jump of the counter weighs, which every step as expected lightens by one, and the weight from which two units
+are heard: a single restart or a stall of the machine weighs less."""
 
 SLACK_S = 0.002
 """How much later than expected a frame is looked for."""
@@ -31,15 +39,18 @@ class Good(NamedTuple):
 
 
 class _Channel:
-    """What is known of one identifier."""
+    """What is known of one identifier. `counted`: the newest undamaged frame whose counter had moved."""
 
-    __slots__ = ("bad", "errors", "examined", "good", "period_s", "stuck")
+    __slots__ = ("bad", "conflict", "counted", "errors", "examined", "good", "length", "period_s", "stuck")
 
-    def __init__(self, period_s: float) -> None:
+    def __init__(self, period_s: float, length: int) -> None:
         self.period_s = period_s
+        self.length = length
         self.examined: CanFrame | None = None
+        self.counted: Good | None = None
         self.good: Good | None = None
         self.bad = 0
+        self.conflict = 0
         self.stuck = 0
         self.errors = 0
 
@@ -47,7 +58,8 @@ class _Channel:
         """Judge a frame received since the last one examined, by its counter and payload; None: it failed its check.
 
         Only the newest frame is kept, so the counter's steps are judged by the time between two looks; one more
-        or less is jitter, and after a whole turn of the counter nothing can be told.
+        or less is jitter, and after a whole turn of the counter only a frame that repeats the last one is told.
+        Once two units have been heard, neither is believed until the identifier has been quiet.
         """
         self.examined = frame
         if sealed is None:
@@ -55,26 +67,40 @@ class _Channel:
             self.errors += 1
             return
         self.bad = 0
-        alive, payload = sealed
-        last = self.good
-        if last is not None and (due := round((frame.t_s - last.t_s) / self.period_s)) < 15:
-            steps = alive - last.alive & 0xF
-            if steps == 0:
+        new = Good(frame.t_s, *sealed)
+        last = self.counted
+        if last is not None:
+            due, steps = round((new.t_s - last.t_s) / self.period_s), new.alive - last.alive & 0xF
+            if steps == 0 and (due < COUNTER_TURN or new.payload == last.payload):
                 self.stuck += 1
                 self.errors += 1
                 return
-            self.errors += abs(steps - due) > 1
+            self._compare(due, steps)
         self.stuck = 0
-        self.good = Good(frame.t_s, alive, payload)
+        self.counted = new
+        if self.conflict < CONFLICTS_MAX:
+            self.good = new
+
+    def _compare(self, due: int, steps: int) -> None:
+        """Weigh a counter that went on by `steps` where `due` were expected."""
+        if due >= COUNTER_TURN:
+            self.conflict = 0
+        elif abs(steps - due) > 1:
+            self.errors += 1
+            self.conflict += CONFLICT
+        elif 0 < self.conflict < CONFLICTS_MAX:
+            self.conflict -= 1
 
 
 class BmsReceiver:
     """Newest frames of the BMS, checked when somebody looks at them."""
 
-    def __init__(self, can: CanLink) -> None:
+    def __init__(self, can: CanLink, messages: MessageSet) -> None:
         self._can = can
-        can.latch(PERIOD_S)
-        self._channels = {can_id: _Channel(period_s) for can_id, period_s in PERIOD_S.items()}
+        can.latch(messages.period_s)
+        self._channels = {
+            can_id: _Channel(period_s, messages.length[can_id]) for can_id, period_s in messages.period_s.items()
+        }
 
     @property
     def errors(self) -> int:
@@ -86,11 +112,11 @@ class BmsReceiver:
         channel = self._channels[can_id]
         frame = self._can.newest(can_id)
         if frame is not None and frame is not channel.examined:
-            channel.examine(frame, unseal(can_id, frame.data))
+            channel.examine(frame, unseal(can_id, frame.data, channel.length))
         return channel.good
 
     def look_at_burst(self, can_ids: Sequence[int]) -> list[Good | None]:
-        """As `look`, for frames of 8 bytes that are sent together."""
+        """As `look`, for frames of one length that are sent together."""
         newest, channels = self._can.newest, self._channels
         fresh = [
             frame
@@ -98,7 +124,8 @@ class BmsReceiver:
             if (frame := newest(can_id)) is not None and frame is not channels[can_id].examined
         ]
         if fresh:
-            sealed = unseal_burst([frame.can_id for frame in fresh], [frame.data for frame in fresh])
+            length = channels[can_ids[0]].length
+            sealed = unseal_burst([frame.can_id for frame in fresh], [frame.data for frame in fresh], length)
             for frame, held in zip(fresh, sealed, strict=True):
                 channels[frame.can_id].examine(frame, held)
         return [channels[can_id].good for can_id in can_ids]
@@ -120,7 +147,7 @@ class BmsReceiver:
         channel = self._channels[can_id]
         patience_s = max(SILENT_S, 3.0 * channel.period_s)
         started_s = loop.time()
-        lease.quiet_for(patience_s)
+        lease.quiet_for(max(patience_s, (BAD_CYCLES + 1) * channel.period_s))
         self.require_link()
         if after_s >= started_s and channel.examined is not None:
             await asyncio.sleep(_until_next_s(channel.examined.t_s, channel.period_s, started_s))
@@ -141,6 +168,10 @@ class BmsReceiver:
             )
         if channel.stuck >= BAD_CYCLES:
             raise ReplyInvalid(DEVICE, f"stale: the counter of 0x{can_id:03X} stands still; the BMS hangs")
+        if channel.conflict >= CONFLICTS_MAX:
+            raise ReplyInvalid(
+                DEVICE, f"two units send 0x{can_id:03X}, their counters conflict; disconnect the other pack or gateway"
+            )
         self.require_link()
         if silent:
             raise self._silent(can_id)
@@ -169,6 +200,7 @@ class BmsReceiver:
 
         Raises:
             DeviceTimeout: the fastest frame stopped.
+            ReplyInvalid: no frame with some identifier is fit any more, for no wire's noise damages all.
             LinkDown: the adapter is gone.
         """
         loop = asyncio.get_running_loop()
@@ -191,6 +223,8 @@ class BmsReceiver:
                 raise self._silent(CURRENT_ID)
             turn += 1
             await asyncio.sleep(fastest.period_s)
+        for can_id, channel in self._channels.items():
+            self._judge(can_id, channel, silent=False)
         lease.touch()
         return self.errors - before
 

@@ -9,7 +9,7 @@ from bmsctl.domain.lease import Lease
 from bmsctl.domain.links import CanFrame, CanLink
 from bmsctl.errors import DeviceRefused, DeviceTimeout, LeaseRevoked, LinkDown, ReplyInvalid, TxFull
 from bmsctl.protocols import uds
-from bmsctl.protocols.isotp import IsoTp, IsoTpFault
+from bmsctl.protocols.isotp import N_CR_S, IsoTp, IsoTpFault
 from bmsctl.protocols.uds import Nrc, RoutineAction, Session, Sid
 
 P2_S = 0.15
@@ -35,10 +35,11 @@ class UdsClient:
         self._lock = asyncio.Lock()
         self._isotp = IsoTp(self._loop, self._send, self._received, self._failed)
         self._request = b""
+        self._promised = False
         self._lease: Lease | None = None
         self._answer: asyncio.Future[bytes] | None = None
         self._patience: asyncio.Timeout | None = None
-        self._give_up_s = 0.0
+        self._due_s = self._give_up_s = 0.0
         self._deaf_until_s = 0.0
         self._present: asyncio.TimerHandle | None = None
         self._held: tuple[Lease, Session] | None = None
@@ -56,14 +57,17 @@ class UdsClient:
             try:
                 return await self._exchange(lease, request, total_s)
             except TimeoutError:
-                raise DeviceTimeout(
-                    self._device, f"no answer to {_shown(request)}; check the signal connector, then the pack"
-                ) from None
+                raise DeviceTimeout(self._device, self._unanswered(request)) from None
             except IsoTpFault as fault:
                 raise ReplyInvalid(self._device, f"answer to {_shown(request)} lost: {fault}") from None
             finally:
                 self._request = b""
                 self._patience = self._answer = None
+
+    def _unanswered(self, request: bytes) -> str:
+        if self._promised:
+            return f"only ever promised an answer to {_shown(request)}; switch the pack's 12 V off and on, then retest"
+        return f"no answer to {_shown(request)}; check the signal connector, then the pack"
 
     async def _exchange(self, lease: Lease, request: bytes, total_s: float) -> bytes:
         deaf_s = self._deaf_until_s - self._loop.time()
@@ -71,14 +75,14 @@ class UdsClient:
             lease.quiet_for(deaf_s)
             await asyncio.sleep(deaf_s)
         self._isotp.reset()
-        self._lease, self._request = lease, request
+        self._lease, self._request, self._promised = lease, request, False
         answer = self._answer = self._loop.create_future()
         now_s = self._loop.time()
-        self._give_up_s = now_s + total_s
+        self._due_s, self._give_up_s = now_s + P2_S, now_s + total_s
         self._isotp.transmit(request)
         # An answer may come after we have given up; the next request waits until it no longer can.
         self._deaf_until_s = now_s + 2 * P2_S
-        async with asyncio.timeout_at(now_s + P2_S) as self._patience:
+        async with asyncio.timeout_at(self._due_s) as self._patience:
             data = await answer
         self._deaf_until_s = 0.0
         lease.touch()
@@ -98,7 +102,8 @@ class UdsClient:
     def _frame(self, frame: CanFrame) -> None:
         begun = self._isotp.receiving
         self._isotp.frame(frame.data)
-        if self._isotp.receiving and not begun:
+        if self._isotp.receiving and not begun and self._lease is not None:
+            self._lease.quiet_for(N_CR_S)
             self._wait_until(self._give_up_s)
 
     def _received(self, data: bytes) -> None:
@@ -109,11 +114,15 @@ class UdsClient:
         nrc = uds.refusal(request, data)
         if nrc == Nrc.RESPONSE_PENDING:
             assert self._lease is not None
+            self._promised = True
             self._deaf_until_s = self._loop.time() + P2_STAR_S
             self._lease.quiet_for(P2_STAR_S)
-            self._wait_until(min(self._deaf_until_s, self._give_up_s))
+            self._due_s = min(self._deaf_until_s, self._give_up_s)
+            self._wait_until(self._due_s)
         elif nrc is not None or uds.accepted(request, data) is not None:
             answer.set_result(data)
+        else:
+            self._wait_until(self._due_s)
 
     def _wait_until(self, when_s: float) -> None:
         if self._patience is not None and not self._patience.expired():

@@ -80,9 +80,19 @@ class Routine(enum.IntEnum):
     CHECK_DEPENDENCIES = 0xFF01
 
 
+OPEN_WIRE_BYTES = 12
+"""Length of the open-wire routine's bitmap of cells, however many a pack has."""
+
+
 def cell_did(cell: int) -> int:
     """Identifier of the voltage of a cell group, from 1: 9021 on, stepping over the bitmaps."""
     return 0x9020 + cell + (cell - 1) // (_PER_PAGE - 1)
+
+
+def temperature_did(sensor: int) -> int:
+    """Identifier of a temperature sensor, from 1: 9131 on, stepping over the bitmaps."""
+    did = Did.TEMPERATURE_FIRST + sensor - 1
+    return did + (did // _PER_PAGE - Did.TEMPERATURE_FIRST // _PER_PAGE)
 
 
 def is_bitmap(did: int) -> bool:

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bmsctl.domain.quantities import quantity
-from bmsctl.domain.recipe import Origin, Recipe
+from bmsctl.domain.recipe import SELFTEST, Origin, Recipe
 from bmsctl.domain.traces import Traces
 from bmsctl.report.plots import PHASES, measured_in, plots, weld_matrix
 from bmsctl.report.story import findings, skipped
@@ -21,6 +21,19 @@ MEANING = {
     "ABORTED": "The run was ended before its time; the pack is not judged.",
     None: "The attempt is not closed yet.",
 }
+STATION_MEANING = {
+    "PASS": "The station is fit for high voltage.",
+    "FAIL": "The station is not fit: run no step with high voltage on it until it is repaired.",
+    "INVALID": "The station could not be tested: run no step with high voltage on it until it is repaired.",
+    "ABORTED": "The self-test was ended before its time: repeat it before any step with high voltage.",
+    None: "The self-test is not closed yet.",
+}
+
+
+def meaning(record: Mapping[str, Any]) -> str:
+    """What the record's verdict says, of the pack or, after a self-test, of the station."""
+    table = STATION_MEANING if record["station"] == SELFTEST else MEANING
+    return table[record["verdict"]]
 
 
 def render(record: Mapping[str, Any], recipe: Recipe, origins: Mapping[str, Origin], traces: Traces) -> str:
@@ -40,7 +53,7 @@ def render(record: Mapping[str, Any], recipe: Recipe, origins: Mapping[str, Orig
     return environment.get_template("record.html.j2").render(
         record=record,
         recipe=recipe,
-        meaning=MEANING[record["verdict"]],
+        meaning=meaning(record),
         findings=list(findings(record, recipe, origins)),
         skipped=skipped(record),
         plots=drawn,

@@ -28,6 +28,7 @@ from bmsctl.domain.verdict import Verdict, fold_run, fold_step
 from bmsctl.domain.world import StationWatch
 from bmsctl.errors import DeviceError, DeviceRestarted, LeaseRevoked, StepInvalid, StoreError
 from bmsctl.stations.devices import INSTRUMENTS, LEASED, Devices
+from bmsctl.stations.identity import identify
 from bmsctl.stations.job import RunEnd
 from bmsctl.stations.safe import SafeReport
 from bmsctl.stations.scope import RunScope
@@ -58,7 +59,10 @@ class Run:
         watch: StationWatch | None,
         now: Callable[[], float],
         utc_text: Callable[[], str],
+        serial_numbers: Mapping[str, str],
+        instruments: Sequence[str] = INSTRUMENTS,
     ) -> None:
+        """`serial_numbers`: those expected of the instruments; `instruments`: which must say who they are first."""
         self._steps = {step.name: step for step in steps}
         self._recipe = recipe
         self._pack = pack
@@ -70,6 +74,8 @@ class Run:
         self._watch = watch
         self._now = now
         self._utc_text = utc_text
+        self._serial_numbers = serial_numbers
+        self._instruments = instruments
         self._started_s = now()
         self._leases: Mapping[str, Lease] = {}
         self._facts = RunFacts(label, vin)
@@ -77,18 +83,19 @@ class Run:
         self._reasons: dict[str, str] = {}
         self._open: tuple[StepContext, float] | None = None
         self._blocked: dict[Gate, str] = {}
+        self._bms_watched = False
         self._bms_heard_s = 0.0
 
     async def prepare(self, scope: RunScope) -> None:
         """Take every device's lease; the attempt is on record before anything moves."""
         self._leases = {device: self._book.grant(device, LEASE_FRESH_S) for device in LEASED}
-        for device in INSTRUMENTS:
+        for device in self._instruments:
             await self._identify(device)
         await self._log.commit()
 
     async def _identify(self, device: str) -> None:
-        """Log who the instrument says it is."""
-        said: str = await getattr(self._devices, device).identify(self._leases[device])
+        """Log who the instrument says it is; raises DeviceRefused if it is not the one expected."""
+        said = await identify(self._devices, self._leases[device], self._serial_numbers)
         self._log.append(Noted(device, said))
 
     async def execute(self, scope: RunScope) -> None:
@@ -167,9 +174,10 @@ class Run:
                 await self._identify(restarted)
             if step.high_voltage:
                 await self._devices.plc.permit(self._leases["plc"], self._token)
-                scope.watch(self._bms_silent)
+                self._watch_bms(scope)
             elif step.voltage_free:
                 self._devices.plc.drop_permit()
+                self._bms_watched = False
                 scope.watch(None)
             await step.run(context)
         except (LeaseRevoked, StoreError):
@@ -214,14 +222,23 @@ class Run:
         if self._watch is not None:
             self._watch.step_finished(name, verdict, reason)
 
+    def _watch_bms(self, scope: RunScope) -> None:
+        """Demand that the BMS is heard; nothing was expected of it before."""
+        if not self._bms_watched:
+            self._bms_watched, self._bms_heard_s = True, self._now()
+        scope.watch(self._bms_silent)
+
     def _bms_silent(self) -> str | None:
         """Looks only once what was last heard has grown old."""
         if self._now() - self._bms_heard_s <= BMS_RECENT_S:
             return None
-        self._bms_heard_s = self._devices.bms.last_frame_s() or 0.0
+        self._bms_heard_s = max(self._bms_heard_s, self._devices.bms.last_frame_s() or 0.0)
         if self._now() - self._bms_heard_s <= BMS_SILENT_S:
             return None
-        return "bms: silent while high voltage is permitted; check the pack's signal connector"
+        return (
+            f"bms: no fresh, undamaged status for {BMS_SILENT_S:g} s while high voltage is permitted; "
+            "check the pack's signal connector, then the BMS"
+        )
 
     def safing(self) -> None:
         """Tell who looks on that make_safe runs; its values are logged when it has ended."""

@@ -21,6 +21,7 @@ class RunScope:
         self._leases: Sequence[Lease] = ()
         self._alive: Callable[[], str | None] | None = None
         self.holding = False
+        self.proving_dead_man = False
         self.waiting: asyncio.Future[None] | None = None
 
     def begin_step(self, step: str, max_s: float, leases: Sequence[Lease]) -> None:

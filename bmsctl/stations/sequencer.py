@@ -35,7 +35,15 @@ _TRIP_REASONS = {
     TripCause.ESTOP: ("the emergency stop was pressed", Verdict.ABORTED),
     TripCause.GUARD: ("the guard was opened", Verdict.ABORTED),
     TripCause.WATCHDOG: ("the safety PLC missed the sequencer's answers and removed energy", Verdict.INVALID),
-    TripCause.SAFE_STOP_TIMEOUT: ("the safety PLC removed energy after a safe stop", Verdict.INVALID),
+    TripCause.SAFE_STOP_TIMEOUT: (
+        "the outer poles were not below 60 V 5 s after the safety PLC had cut: do not touch pack or station, call the "
+        "electrician; suspect the discharge resistor or welded contactors",
+        Verdict.INVALID,
+    ),
+    TripCause.VOLTMETER: (
+        "the safety PLC's two voltmeters disagree: nothing is proved below 60 V, call the electrician",
+        Verdict.INVALID,
+    ),
     TripCause.NONE: ("the safety PLC withdrew the permissive", Verdict.INVALID),
 }
 
@@ -60,6 +68,7 @@ class Sequencer:
         self._safe_attempts = 0
         self._close_task: asyncio.Task[Any] | None = None
         self._last_challenge_s: float | None = None
+        self._last_answer_s: float | None = None
         self._proved = False
         self._why = ""
         self._dead: StepInvalid | None = None
@@ -78,6 +87,18 @@ class Sequencer:
     def why(self) -> str:
         """Why the station was last aborted or stopped."""
         return self._why
+
+    @property
+    def last_answer_s(self) -> float | None:
+        """Loop time of the last answer to the PLC's challenge; None before the first."""
+        return self._last_answer_s
+
+    def prove_dead_man(self) -> None:
+        """Answer no challenge any more until the run under way has ended; the trip that this brings is no abort.
+
+        Takes energy away and can do nothing else: everything that ends a run still does.
+        """
+        self._scope.proving_dead_man = True
 
     async def own(self) -> None:
         """The owner task. Never ends by itself; if it is ended, nothing stays permitted and nobody waits."""
@@ -186,12 +207,18 @@ class Sequencer:
             if breach is not None:
                 self._on_abort(Abort(breach, Verdict.INVALID))
                 return
+            if self._scope.proving_dead_man:
+                return
+        self._last_answer_s = self._now()
         self._plc.answer(challenge)
 
     def _on_trip(self, status: PlcStatus) -> None:
         if self._job is None:
             return
-        cause = status.cause
+        expected = self._scope.proving_dead_man and status.cause is TripCause.WATCHDOG
+        if expected and status.guard_closed and status.estop_released:
+            return
+        cause = TripCause.NONE if expected else status.cause
         if cause is TripCause.NONE and not status.estop_released:
             cause = TripCause.ESTOP
         elif cause is TripCause.NONE and not status.guard_closed:

@@ -1,6 +1,6 @@
-"""Firmware of an AmpR Small battery management system."""
+"""Firmware of a battery management system."""
 
 from firmware_stubs.bms.condition import BmsCondition
-from firmware_stubs.bms.unit import BmsStub, demo_key
+from firmware_stubs.bms.unit import BmsStub, BmsVariant, demo_key
 
-__all__ = ["BmsCondition", "BmsStub", "demo_key"]
+__all__ = ["BmsCondition", "BmsStub", "BmsVariant", "demo_key"]

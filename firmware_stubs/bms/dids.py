@@ -10,7 +10,7 @@ import numpy as np
 from bmsctl.domain.ports import BmsIdentity, Relay
 from bmsctl.protocols import dids
 from bmsctl.protocols.bms_broadcast import Hvil
-from bmsctl.protocols.dids import RELAY_BYPASS, RELAY_DRIVER, TEXTS, Did, cell_did
+from bmsctl.protocols.dids import RELAY_BYPASS, RELAY_DRIVER, TEXTS, Did, cell_did, temperature_did
 from bmsctl.protocols.uds import Session
 from firmware_stubs.bms.broadcast import BmsState
 from firmware_stubs.bms.sensors import Sensors
@@ -112,7 +112,7 @@ def measurements(sensors: Sensors, state: BmsState, now: Callable[[], float]) ->
         Did.OPERATING_STATE: Entry(lambda: bytes((state.operating,))),
     }
     entries.update({cell_did(index + 1): cell(index) for index in range(front_end.series)})
-    entries.update({Did.TEMPERATURE_FIRST + index: thermistor(index) for index in range(front_end.thermistors)})
+    entries.update({temperature_did(index + 1): thermistor(index) for index in range(front_end.thermistors)})
     entries.update({Did.BUSBAR_FIRST + index: busbar(index) for index in range(front_end.busbars)})
     return entries
 

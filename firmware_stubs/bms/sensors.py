@@ -22,11 +22,11 @@ class Sensors:
     charge: ChargeCounter
 
     @classmethod
-    def of(cls, plant: BmsPlant, condition: BmsCondition, seed: int) -> Sensors:
+    def of(cls, plant: BmsPlant, capacity_ah: float, condition: BmsCondition, seed: int) -> Sensors:
         """As the seed draws them, with what is wrong with them."""
         front_end = FrontEnd(plant, condition, seed)
         monitor = InsulationMonitor(plant, condition.imd_gain, seed)
-        return cls(front_end, monitor, Interlock(plant, seed), ChargeCounter(front_end, seed))
+        return cls(front_end, monitor, Interlock(plant, seed), ChargeCounter(front_end, capacity_ah, seed))
 
     def wake(self, t_s: float) -> None:
         """Begin to measure."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bmsctl.protocols import bms_broadcast as codec
+from bmsctl.protocols.bms_broadcast import MessageSet
 from bmsctl.protocols.dids import Did
 from firmware_stubs.bms.broadcast import BmsState
 from firmware_stubs.bms.sensors import Sensors
@@ -17,6 +18,7 @@ class Takeover:
     def __init__(
         self,
         port: CanPort,
+        messages: MessageSet,
         state: BmsState,
         sensors: Sensors,
         now: Callable[[], float],
@@ -24,6 +26,7 @@ class Takeover:
     ) -> None:
         """`relays_changed` is called after a relay was taken or given back."""
         self._port = port
+        self._messages = messages
         self._state = state
         self._sensors = sensors
         self._now = now
@@ -49,7 +52,7 @@ class Takeover:
     def balance(self, cells: int) -> None:
         """Close exactly these balancing switches, cell 1 the lowest bit."""
         if cells != self._state.balancing:
-            self._port.settle([*codec.CELL_IDS, *codec.BALANCING_IDS])
+            self._port.settle([*self._messages.cells.can_ids, *self._messages.balancing.can_ids])
             self._state.balancing = cells
             self._sensors.front_end.balance(self._now(), cells)
 

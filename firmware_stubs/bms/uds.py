@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from bmsctl.protocols import uds
-from bmsctl.protocols.dids import Did, Routine, is_bitmap
+from bmsctl.protocols.dids import OPEN_WIRE_BYTES, Did, Routine, is_bitmap
 from bmsctl.protocols.timing import Deadline, Timer
 from bmsctl.protocols.uds import CommunicationControl, DtcReport, DtcSetting, Nrc, RoutineAction, Session, Sid
 from firmware_stubs.bms.dids import Entry, bitmap
@@ -318,7 +318,7 @@ class UdsServer:
 
     def _open_wire_result(self, echo: bytes) -> bytes:
         """Status 0, and the bitmap."""
-        return echo + b"\x00" + self._ecu.open_wires().to_bytes(12)
+        return echo + b"\x00" + self._ecu.open_wires().to_bytes(OPEN_WIRE_BYTES)
 
     def _tester_present(self, request: bytes) -> bytes:
         return b"\x7e\x00"

@@ -1,18 +1,18 @@
-"""Firmware of an AmpR Small battery management system: power, broadcast, contactors, diagnostics."""
+"""Firmware of a battery management system: power, broadcast, contactors, diagnostics."""
 
 from __future__ import annotations
 
 import asyncio
 import enum
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bmsctl.domain.links import CanFrame
 from bmsctl.domain.ports import BmsIdentity, Relay
 from bmsctl.protocols import bms_broadcast as codec
-from bmsctl.protocols.bms_broadcast import OperatingState
+from bmsctl.protocols.bms_broadcast import MessageSet, OperatingState
 from bmsctl.protocols.dids import RELAY_BYPASS, bitmap_of
 from firmware_stubs.bms.broadcast import BmsState, Broadcaster
 from firmware_stubs.bms.condition import BmsCondition
@@ -51,14 +51,22 @@ def demo_key(seed: bytes) -> bytes:
     return (rotated ^ 0x5A17C0DE).to_bytes(len(seed))
 
 
+@dataclass(frozen=True, slots=True)
+class BmsVariant:
+    """What a unit is built to be. `capacity_ah`: of a cell group of the pack type it is calibrated for."""
+
+    messages: MessageSet
+    identity: BmsIdentity
+    capacity_ah: float
+
+
 class BmsStub:
     """One unit on its bus. Build inside the running loop; implements `uds.Ecu`."""
 
-    def __init__(
-        self, port: CanPort, plant: BmsPlant, identity: BmsIdentity, condition: BmsCondition, seed: int
-    ) -> None:
+    def __init__(self, port: CanPort, plant: BmsPlant, variant: BmsVariant, condition: BmsCondition, seed: int) -> None:
         self._port = port
         self._plant = plant
+        self._messages = variant.messages
         self._loop = asyncio.get_running_loop()
         self._draws = draw(seed, "bms.power")
         self._coil_draws = draw(seed, "bms.coil")
@@ -71,12 +79,12 @@ class BmsStub:
         self._requested_alive: int | None = None
         self._sending = False
         self._consumption = Consumption(condition.quiescent_current_a, seed)
-        self._sensors = sensors = Sensors.of(plant, condition, seed)
-        self._broadcaster = Broadcaster(self._state, sensors, seed)
-        self._takeover = Takeover(port, self._state, sensors, self._loop.time, self._relays_changed)
+        self._sensors = sensors = Sensors.of(plant, variant.capacity_ah, condition, seed)
+        self._broadcaster = Broadcaster(variant.messages, self._state, sensors, seed)
+        self._takeover = Takeover(port, variant.messages, self._state, sensors, self._loop.time, self._relays_changed)
         self.dtcs = DtcMemory(condition.dtcs, seed)
         self.dids = {
-            **identification(_as_condition(identity, condition)),
+            **identification(_as_condition(variant.identity, condition)),
             **measurements(sensors, self._state, self._loop.time),
             **controls(self._takeover, self._settings, self._state, sensors),
         }
@@ -202,7 +210,7 @@ class BmsStub:
             self._state.operating = operating
 
     def _relay_request(self, frame: CanFrame) -> None:
-        sealed = codec.unseal(codec.RELAY_REQUEST_ID, frame.data)
+        sealed = self._messages.unseal(codec.RELAY_REQUEST_ID, frame.data)
         if sealed is None or self._power is not Power.AWAKE or sealed.alive == self._requested_alive:
             return
         self._requested_alive = sealed.alive

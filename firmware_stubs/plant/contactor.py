@@ -30,6 +30,8 @@ class Contactor:
         """`seized`: True for a welded contact, False for one stuck open, None for one that moves."""
         self.relay = relay
         self.closed = seized is True
+        self.refuses: bool | None = None
+        """The movement that the contact no longer makes: True closing, False opening."""
         self.next_s = math.inf
         self._seized = seized is not None
         self._coil = False
@@ -44,7 +46,7 @@ class Contactor:
         self._coil = on
         actuation = self._actuations
         self._actuations += 1
-        if self._seized:
+        if self._seized or self.refuses is on:
             return
         changes = self._closing(t_s, actuation) if on else self._opening(t_s, actuation)
         self._ahead = [change for change in self._ahead if change.t_s < changes[0].t_s] + changes

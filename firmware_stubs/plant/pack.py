@@ -115,6 +115,10 @@ class Plant:
         self._commanded[relay] = closed
         self._drive_coils(t_s)
 
+    def refuse(self, relay: Relay, closing: bool | None) -> None:
+        """A contactor's contact no longer follows its coil when it should close (True) or open (False); None: again."""
+        self._contactors[relay].refuses = closing
+
     def coil_supply(self, t_s: float, on: bool) -> None:
         """The PLC feeds, or cuts, the coils' supply."""
         self._coil_supply = on

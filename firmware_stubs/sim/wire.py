@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.links import CanFrame, LinkHealth, LinkState
 from bmsctl.errors import LinkDown
-from firmware_stubs.ports import Cyclic
+from firmware_stubs.ports import Cyclic, Tamper
 
 FrameSink = Callable[[CanFrame], None]
 
@@ -26,15 +26,16 @@ SERIAL_BYTE_S = 10 / 115_200
 class _Schedule:
     """One periodic frame on the wire: computes its newest transmission, and keeps it once silent."""
 
-    __slots__ = ("_cached", "_cached_n", "_cyclic", "_period_s", "_start_s", "muted")
+    __slots__ = ("_cached", "_cached_n", "_cyclic", "_period_s", "_start_s", "muted", "tamper")
 
-    def __init__(self, cyclic: Cyclic, start_s: float) -> None:
+    def __init__(self, cyclic: Cyclic, start_s: float, tamper: Tamper | None) -> None:
         self._cyclic = cyclic
         self._period_s = cyclic.period_s
         self._start_s = start_s
         self._cached_n = -1
         self._cached: CanFrame | None = None
         self.muted = False
+        self.tamper = tamper
 
     def due(self, now_s: float) -> int:
         """Number of the newest transmission that has arrived by `now_s`; -1 before the first."""
@@ -49,7 +50,10 @@ class _Schedule:
             cyclic = self._cyclic
             sent_s = self._start_s + n * self._period_s
             data = cyclic.encode(n, sent_s)
-            self._cached = CanFrame(cyclic.can_id, data, sent_s + CAN_FRAME_S, cyclic.extended, cyclic.fd)
+            frame = CanFrame(cyclic.can_id, data, sent_s + CAN_FRAME_S, cyclic.extended, cyclic.fd)
+            arrived = frame if self.tamper is None else self.tamper(frame)
+            if arrived is not None:
+                self._cached = arrived
             self._cached_n = n
         return self._cached
 
@@ -62,13 +66,26 @@ class SimCanPort:
         self.name = name
         self._schedules: dict[int, _Schedule] = {}
         self._muted = False
-        self.tamper: Callable[[CanFrame], CanFrame | None] | None = None
+        self._tamper: Tamper | None = None
+        self.tamper_heard: Tamper | None = None
+
+    @property
+    def tamper(self) -> Tamper | None:
+        """What becomes of a frame that this ECU sends; changed, frames already due are as they were sent."""
+        return self._tamper
+
+    @tamper.setter
+    def tamper(self, tamper: Tamper | None) -> None:
+        self.settle()
+        self._tamper = tamper
+        for schedule in self._schedules.values():
+            schedule.tamper = tamper
 
     def emit(self, frame: CanFrame) -> None:
         if self._muted:
             return
-        if self.tamper is not None:
-            tampered = self.tamper(frame)
+        if self._tamper is not None:
+            tampered = self._tamper(frame)
             if tampered is None:
                 return
             frame = tampered
@@ -80,7 +97,7 @@ class SimCanPort:
     def start(self, cyclics: Iterable[Cyclic]) -> None:
         now_s = get_running_loop().time()
         for cyclic in cyclics:
-            schedule = _Schedule(cyclic, now_s)
+            schedule = _Schedule(cyclic, now_s, self._tamper)
             schedule.muted = self._muted
             self._schedules[cyclic.can_id] = self._bus.schedules[cyclic.can_id] = schedule
 
@@ -203,8 +220,11 @@ class SimCanLink:
 
 def _arrive(port: SimCanPort, sink: FrameSink, frame: CanFrame) -> None:
     """A frame from the station has arrived at an ECU."""
-    if not port._muted:
-        sink(frame)
+    if port._muted:
+        return
+    heard = frame if port.tamper_heard is None else port.tamper_heard(frame)
+    if heard is not None:
+        sink(heard)
 
 
 class SimCan:

@@ -12,8 +12,11 @@ from tests.support.simulate import RECIPE
 
 ROOT = Path(__file__).parents[2]
 TOPS = ("stations", "analysis", "compose", "domain")
-POWERS_OF_TEN = ROOT / "bmsctl/domain/units.py"
-SOURCES = sorted(path for top in TOPS for path in (ROOT / "bmsctl" / top).rglob("*.py") if path != POWERS_OF_TEN)
+EXEMPT = {
+    ROOT / "bmsctl/domain/units.py": "powers of ten",
+    ROOT / "bmsctl/domain/message_sets.py": "what a message set has room for, whatever the pack",
+}
+SOURCES = sorted(path for top in TOPS for path in (ROOT / "bmsctl" / top).rglob("*.py") if path not in EXEMPT)
 
 
 def telling(value: float) -> bool:

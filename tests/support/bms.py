@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,13 +11,15 @@ import numpy as np
 
 from bmsctl.domain.lease import LeaseBook
 from bmsctl.domain.links import CanFrame
+from bmsctl.domain.message_sets import Channels
 from bmsctl.domain.ports import F64, BmsIdentity, Relay
 from bmsctl.drivers.bms import CanBms
 from bmsctl.protocols import bms_broadcast as codec
 from bmsctl.protocols import uds
-from bmsctl.protocols.bms_broadcast import Hvil, InsulationState, OperatingState, Taps
+from bmsctl.protocols.bms_broadcast import AMPR_SMALL, Hvil, InsulationState, MessageSet, OperatingState, Taps
+from bmsctl.protocols.bms_broadcast.envelope import seal_burst
 from bmsctl.protocols.isotp import IsoTp
-from firmware_stubs.bms import BmsCondition, BmsStub, demo_key
+from firmware_stubs.bms import BmsCondition, BmsStub, BmsVariant, demo_key
 from firmware_stubs.plant import Element, Node
 from firmware_stubs.ports import Cyclic
 from firmware_stubs.sim.loop import new_loop
@@ -29,6 +31,7 @@ Exchange = tuple[str, list[str]]
 
 EXCHANGES = Path(__file__).parents[1] / "golden" / "bms" / "exchanges.txt"
 
+CAPACITY_AH = 157.0
 IDENTITY = BmsIdentity(
     part_number="295B00001R",
     ecu_serial="LBC000000001",
@@ -95,15 +98,32 @@ class FakePlant:
         return self.insulation
 
 
-def cell_frames(voltage_v: F64, alive: int) -> list[bytes]:
+def channels_of(plant: FakePlant) -> Channels:
+    """What a BMS measures of the plant."""
+    return Channels(len(plant.cell_v), len(plant.celsius), len(plant.busbar_v))
+
+
+def cell_frames(voltage_v: F64, alive: int, messages: MessageSet = AMPR_SMALL) -> list[bytes]:
     """All cell frames of one cycle."""
-    return [codec.seal(*frame) for frame in zip(codec.CELL_IDS, [alive] * 24, codec.pack_cells(voltage_v), strict=True)]
+    burst = messages.cells
+    return seal_burst(burst.can_ids, alive, messages.pack_cells(voltage_v), burst.length)
 
 
-def temperature_frames(temperature_c: F64, alive: int) -> list[bytes]:
+def temperature_frames(temperature_c: F64, alive: int, messages: MessageSet = AMPR_SMALL) -> list[bytes]:
     """All temperature frames of one cycle."""
-    payloads = codec.pack_temperatures(temperature_c)
-    return [codec.seal(*frame) for frame in zip(codec.TEMPERATURE_IDS, [alive] * 3, payloads, strict=True)]
+    burst = messages.temperatures
+    return seal_burst(burst.can_ids, alive, messages.pack_temperatures(temperature_c), burst.length)
+
+
+def busbars_frame(voltage_v: Sequence[float | None], alive: int, messages: MessageSet = AMPR_SMALL) -> bytes:
+    """The frame of the inter-module bars."""
+    (payload,) = messages.pack_busbars(voltage_v)
+    return messages.seal(messages.busbars.can_ids[0], alive, payload)
+
+
+def status_frame(state: OperatingState, hvil: Hvil, closed: Set[Relay], alive: int) -> bytes:
+    """AmpR Small's status."""
+    return codec.encode_status(state, hvil, closed, alive, AMPR_SMALL.revision)
 
 
 def golden_exchanges() -> dict[str, list[Exchange]]:
@@ -137,22 +157,23 @@ class Scripted:
         self.loop = asyncio.get_running_loop()
         self.bus = SimCan("bms")
         self.port = self.bus.ecu("bms")
-        self.bms = CanBms(self.bus.station, key=demo_key)
+        self.bms = CanBms(self.bus.station, AMPR_SMALL, channels_of(FakePlant()), key=demo_key)
         self.leases = LeaseBook(self.loop.time)
         self.lease = self.leases.grant("bms", 1.0)
         volts, celsius = np.full(96, 3.6), np.full(12, 25.0)
         frames: dict[int, Encode] = {
             codec.CURRENT_ID: lambda n, t_s: codec.encode_current(-2.5, n),
             codec.TAPS_ID: lambda n, t_s: codec.encode_taps(Taps(345.6, 25.0, 25.0, 0.0), n),
-            codec.STATUS_ID: lambda n, t_s: codec.encode_status(OperatingState.RUN, Hvil.CLOSED, set(), n),
-            codec.BUSBARS_ID: lambda n, t_s: codec.encode_busbars([0.0, 1e-3, None], n),
+            codec.STATUS_ID: lambda n, t_s: status_frame(OperatingState.RUN, Hvil.CLOSED, set(), n),
+            AMPR_SMALL.busbars.can_ids[0]: lambda n, t_s: busbars_frame([0.0, 1e-3, None], n),
             codec.INSULATION_ID: lambda n, t_s: codec.encode_insulation(10e6, InsulationState.SETTLED, n),
         }
-        for index, can_id in enumerate(codec.CELL_IDS):
+        for index, can_id in enumerate(AMPR_SMALL.cells.can_ids):
             frames[can_id] = lambda n, t_s, index=index: cell_frames(volts, n)[index]
-        for index, can_id in enumerate(codec.TEMPERATURE_IDS):
+        for index, can_id in enumerate(AMPR_SMALL.temperatures.can_ids):
             frames[can_id] = lambda n, t_s, index=index: temperature_frames(celsius, n)[index]
-        frames |= {getattr(codec, name.upper() + "_ID"): encode for name, encode in replaced.items()}
+        ids = {"busbars": AMPR_SMALL.busbars.can_ids[0]}
+        frames |= {ids.get(name) or getattr(codec, name.upper() + "_ID"): encode for name, encode in replaced.items()}
         self.frames = frames
         self.due: list[Exchange] = []
         self.strays: list[str] = []
@@ -163,7 +184,7 @@ class Scripted:
     def start(self, but: tuple[int, ...] = ()) -> Scripted:
         """Begin to send."""
         self.port.start(
-            Cyclic(can_id, codec.PERIOD_S[can_id], encode)
+            Cyclic(can_id, AMPR_SMALL.period_s[can_id], encode)
             for can_id, encode in self.frames.items()
             if can_id not in but
         )
@@ -185,13 +206,20 @@ class Scripted:
 class Bench:
     """Bus, plant, stub and driver."""
 
-    def __init__(self, condition: BmsCondition | None = None, seed: int = 1) -> None:
+    def __init__(
+        self,
+        condition: BmsCondition | None = None,
+        seed: int = 1,
+        messages: MessageSet = AMPR_SMALL,
+        plant: FakePlant | None = None,
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.bus = SimCan("bms")
-        self.plant = FakePlant()
+        self.plant = plant or FakePlant()
         self.port = self.bus.ecu("bms")
-        self.stub = BmsStub(self.port, self.plant, IDENTITY, condition or BmsCondition(), seed)
-        self.bms = CanBms(self.bus.station, demo_key)
+        variant = BmsVariant(messages, IDENTITY, CAPACITY_AH)
+        self.stub = BmsStub(self.port, self.plant, variant, condition or BmsCondition(), seed)
+        self.bms = CanBms(self.bus.station, messages, channels_of(self.plant), demo_key)
         self.leases = LeaseBook(self.loop.time)
         self.lease = self.leases.grant("bms", 1.0)
 

@@ -19,6 +19,7 @@ class TripCause(enum.StrEnum):
     ESTOP = "estop"
     GUARD = "guard"
     SAFE_STOP_TIMEOUT = "safe_stop_timeout"
+    VOLTMETER = "voltmeter"
 
 
 class Challenge(NamedTuple):

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bmsctl.domain.steps.eol import EOL
+from bmsctl.domain.steps.selftest import SELFTEST
 from bmsctl.domain.steps.spec import Catalogue, Gate, GateRule, Kind, MeasureSpec, Needs, ParamSpec, StepSpec
 
 __all__ = [
     "CATALOGUE",
+    "SELFTEST",
     "STEP_NAMES",
     "Catalogue",
     "Gate",
@@ -30,7 +32,7 @@ STEP_NAMES: Mapping[str, tuple[str, ...]] = {
     station: tuple(spec.name for spec in specs) for station, specs in CATALOGUE.items()
 }
 
-_GATES = {spec.name: spec.gate for specs in CATALOGUE.values() for spec in specs}
+_GATES = {spec.name: spec.gate for specs in (SELFTEST, *CATALOGUE.values()) for spec in specs}
 
 
 def gate_of(run: str) -> GateRule:

@@ -38,7 +38,8 @@ async def _sensors(ctx: StepContext) -> F64:
     """(n,) temperatures in °C, NaN for a sensor that never had a value; looks again only while one has none."""
     celsius = await _read(ctx)
     for _ in range(PERSISTENT_READINGS - 1):
-        if not np.isnan(celsius).any():
+        missing = np.isnan(celsius)
+        if missing.all() or not missing.any():
             break
         celsius = np.where(np.isnan(celsius), await _read(ctx), celsius)
     return celsius

@@ -1,4 +1,4 @@
-"""`bmsctl sim day` and `bmsctl sim defects`: what they print, where, and their exit codes."""
+"""`bmsctl sim day`, `bmsctl sim defects` and `bmsctl sim campaign`: what they print, where, and their exit codes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bmsctl.cli.sim import sim
-from bmsctl.compose import campaign, defect_table
+from bmsctl.compose import campaign, defect_table, fault_campaign
 from bmsctl.compose.campaign import SimJob, SimOutcome
 from bmsctl.compose.defect_table import CaseResult
-from bmsctl.domain.world import DefectCase
+from bmsctl.compose.fault_campaign import FaultResult
+from bmsctl.domain.world import DefectCase, FaultCase
 from bmsctl.errors import BmsctlError
 from bmsctl.store.reader import Reader
 from bmsctl.store.verify import examine
@@ -156,6 +157,9 @@ def test_a_mix_that_is_no_file_is_a_usage_error(mix: str) -> None:
         ("defects", "--seeds", "0"),
         ("defects", "--stations", "65"),
         ("defects", "--pack", "AS99"),
+        ("campaign", "--pack", "AS99"),
+        ("campaign", "--seeds", "0"),
+        ("campaign", "--faults", "D11"),
     ],
 )
 def test_usage(arguments: tuple[str, ...]) -> None:
@@ -212,8 +216,60 @@ def test_defects_that_cannot_be_run_to_the_end_are_exit_3(monkeypatch: pytest.Mo
     assert "start again" in result.stderr
 
 
+SILENT = FaultCase("can.silent", "D2", "bms", "dcir", 'kind = "can.silent"', "INVALID", "dcir", "bms: ")
+REPLAY = FaultCase("plc.replay", "F3", "plc", "dcir", 'kind = "plc.replay"', "INVALID", "dcir", "plc")
+
+
+def faults(monkeypatch: pytest.MonkeyPatch, *results: FaultResult, error: BmsctlError | None = None) -> None:
+    """Puts results in place of a campaign."""
+
+    def run_campaign(*arguments: Any) -> Iterator[FaultResult]:
+        yield from results
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(fault_campaign, "run_campaign", run_campaign)
+
+
+def test_a_campaign_as_expected_is_exit_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults(monkeypatch, FaultResult(SILENT, 3))
+    result = call("campaign", "--seeds", 3)
+    assert (result.exit_code, result.stderr) == (0, "")
+    header, line = result.stdout.splitlines()
+    assert header.split() == ["id", "case", "expected", "as", "expected"]
+    assert line.split() == ["D2", "can.silent", "bms", "dcir", "INVALID", "3/3"]
+
+
+def test_a_campaign_that_differs_is_exit_1_and_told_by_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults(monkeypatch, FaultResult(SILENT, 3), FaultResult(REPLAY, 3, {2: "record PASS: None"}))
+    result = call("campaign")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1] == "    seed 2: record PASS: None"
+    assert result.stderr == "1 of 2 cases are not as expected\n"
+    told = json.loads(call("campaign", "--json").stdout)
+    assert (told["pack"], told["ok"]) == ("AS52", False)
+    right, wrong = told["cases"]
+    assert (right["id"], right["fault"], right["target"], right["step"]) == ("D2", "can.silent", "bms", "dcir")
+    assert (right["expected"], right["seeds"], right["wrong"]) == ("INVALID", 3, [])
+    assert wrong["wrong"] == [{"seed": 2, "found": "record PASS: None"}]
+
+
+def test_a_campaign_that_cannot_be_run_to_the_end_is_exit_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults(monkeypatch, FaultResult(SILENT, 1), error=BmsctlError("a simulated station's process was killed"))
+    assert call("campaign").exit_code == 3
+
+
+def test_the_cases_of_a_fault_are_listed_and_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults(monkeypatch, error=BmsctlError("it was run"))
+    result = call("campaign", "--faults", "F3,can.silent", "--list")
+    assert result.exit_code == 0
+    assert {line.split()[0] for line in result.stdout.splitlines()[1:]} == {"F3", "D2"}
+    told = json.loads(call("campaign", "--faults", "F3", "--list", "--json").stdout)
+    assert {case["fault"] for case in told} == {"plc.replay"}
+
+
 def test_help_says_what_it_does() -> None:
-    for command in ("day", "defects"):
+    for command in ("day", "defects", "campaign"):
         result = call(command, "--help")
         assert result.exit_code == 0
         assert "--stations" in result.stdout

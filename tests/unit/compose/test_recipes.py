@@ -72,7 +72,16 @@ def test_every_number_of_the_installed_recipe_has_a_reason() -> None:
 
 
 def test_vehicles_lead_to_packs() -> None:
-    assert RecipeBook().vehicles() == {"renault_5_52": "AS52", "alpine_a290": "AS52", "nissan_micra_52": "AS52"}
+    assert RecipeBook().vehicles() == {
+        "renault_5_52": "AS52",
+        "alpine_a290": "AS52",
+        "nissan_micra_52": "AS52",
+        "renault_5_40": "AS40",
+        "nissan_micra_40": "AS40",
+        "renault_megane_60": "AM60",
+        "renault_scenic_60": "AM60",
+        "mitsubishi_eclipse_cross_60": "AM60",
+    }
 
 
 def test_a_vehicle_without_pack_is_refused_with_its_line(folder: Path) -> None:
@@ -94,7 +103,7 @@ def test_the_part_number_and_the_day_find_the_recipe_in_effect(folder: Path) -> 
 
 @pytest.mark.parametrize(("part_number", "day"), [("295B08142R", "2024-12-31"), ("nothing", "2026-01-01")])
 def test_no_recipe_in_effect_is_refused(part_number: str, day: str) -> None:
-    with pytest.raises(RecipeError, match=r"in effect on .*; known: AS52 \(295B08142R\)"):
+    with pytest.raises(RecipeError, match=r"in effect on .*; known: .*AS52 \(295B08142R\)"):
         RecipeBook().by_part_number(part_number, date.fromisoformat(day))
 
 
@@ -105,7 +114,7 @@ def test_two_recipes_in_effect_from_the_same_day_are_refused(folder: Path) -> No
 
 
 def test_an_unknown_pack_names_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match=r"no pack 'AS99'; known: AS52"):
+    with pytest.raises(RecipeError, match=r"no pack 'AS99'; known: .*AS52"):
         RecipeBook().by_pack("AS99")
 
 
@@ -163,9 +172,9 @@ def test_a_pack_is_tested_by_the_recipe_in_effect_on_its_day(folder: Path) -> No
 
 
 def test_a_pack_without_recipe_in_effect_is_refused() -> None:
-    with pytest.raises(RecipeError, match="no recipe for pack 'AS52' in effect on 2024-12-31; known: AS52"):
+    with pytest.raises(RecipeError, match=r"no recipe for pack 'AS52' in effect on 2024-12-31; known: .*AS52"):
         RecipeBook().by_pack("AS52", date(2024, 12, 31))
-    with pytest.raises(RecipeError, match="no pack 'AS99'; known: AS52"):
+    with pytest.raises(RecipeError, match=r"no pack 'AS99'; known: .*AS52"):
         RecipeBook().by_pack("AS99", date(2026, 1, 1))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bmsctl.compose.recipes import INSTALLED
+from bmsctl.compose.recipes import INSTALLED, RecipeBook
 from bmsctl.compose.shift import Share, planned, read_mix
 from bmsctl.errors import RecipeError
 
@@ -19,7 +19,8 @@ def mix(vehicle: str = '"alpine_a290"', share: str = "1") -> str:
 
 def test_without_a_file_every_vehicle_is_alike() -> None:
     shares = read_mix("", None)
-    assert shares == [Share(name, "AS52", 1) for name in ("renault_5_52", "alpine_a290", "nissan_micra_52")]
+    assert shares == [Share(name, pack, 1) for name, pack in RecipeBook().vehicles().items()]
+    assert {share.pack for share in shares} == {"AS40", "AS52", "AM60"}
 
 
 def test_a_mix_is_read_in_its_order() -> None:

@@ -208,7 +208,7 @@ def test_every_value_tells_file_line_text_and_reason() -> None:
         (limit.low is not None) + (limit.high is not None) for s in recipe.eol for limit in s.limits.values()
     )
     in_table = len(step(recipe, "bms_identity").table("dtc_owners")) - 1
-    pack = 9
+    pack = 11
     assert len(provenance) == values + in_table + len(recipe.eol) + pack
 
 

@@ -13,7 +13,7 @@ from bmsctl.domain.ports import PlantMode, Relay
 from bmsctl.domain.units import Second
 from bmsctl.drivers.bms import CanBms
 from bmsctl.errors import DeviceRefused, DeviceTimeout, LeaseRevoked, ReplyInvalid
-from bmsctl.protocols import bms_broadcast as codec
+from bmsctl.protocols.bms_broadcast import AMPR_SMALL
 from bmsctl.protocols.dids import bitmap_of
 from firmware_stubs.plant import Element
 from tests.support.bms import Bench, Encode, Scripted, golden_exchanges, simulate
@@ -77,10 +77,10 @@ def test_the_insulation_monitor_is_switched_without_dropping_the_relays() -> Non
 
 def balancing(cells: set[int]) -> dict[int, Encode]:
     """Balancing frames that echo these cells."""
-    payloads = codec.pack_balancing(bitmap_of(cells))
+    payloads = AMPR_SMALL.pack_balancing(bitmap_of(cells))
     return {
-        can_id: lambda n, t_s, can_id=can_id, payload=payload: codec.seal(can_id, n, payload)
-        for can_id, payload in zip(codec.BALANCING_IDS, payloads, strict=True)
+        can_id: lambda n, t_s, can_id=can_id, payload=payload: AMPR_SMALL.seal(can_id, n, payload)
+        for can_id, payload in zip(AMPR_SMALL.balancing.can_ids, payloads, strict=True)
     }
 
 

@@ -15,8 +15,17 @@ from bmsctl.domain.ports import PackSample, Relay
 from bmsctl.domain.units import Second
 from bmsctl.errors import DeviceRefused, DeviceTimeout, LinkDown, ReplyInvalid
 from bmsctl.protocols import bms_broadcast as codec
-from bmsctl.protocols.bms_broadcast import Hvil, InsulationState, OperatingState, Taps
-from tests.support.bms import Bench, Encode, Scripted, cell_frames, simulate, temperature_frames
+from bmsctl.protocols.bms_broadcast import AMPR_SMALL, Hvil, InsulationState, OperatingState, Taps
+from tests.support.bms import (
+    Bench,
+    Encode,
+    Scripted,
+    busbars_frame,
+    cell_frames,
+    simulate,
+    status_frame,
+    temperature_frames,
+)
 
 
 async def endlessly(call: Callable[[], Awaitable[object]]) -> None:
@@ -37,7 +46,7 @@ def test_values_of_a_good_broadcast() -> None:
         assert await bms.temperatures(lease) == [25.0] * 12
         assert await bms.imd(lease, Second(5.0)) == 10e6
         assert bms.relays() == dict.fromkeys(Relay, False)
-        assert bms.dbc_revision() == codec.DBC_REVISION
+        assert bms.dbc_revision() == AMPR_SMALL.revision
         assert await bms.frame_errors(lease, Second(2.0)) == 0
 
     simulate(main)
@@ -170,10 +179,31 @@ def test_a_counter_that_stands_still_is_stale_after_five_cycles() -> None:
     simulate(main)
 
 
+def test_a_frame_that_repeats_one_of_long_ago_is_stale() -> None:
+    async def main() -> None:
+        bench = Scripted(taps=lambda n, t_s: taps(min(n, 16), t_s)).start()
+        await asyncio.sleep(0.31)
+        await bench.bms.taps(bench.lease)
+        await asyncio.sleep(10.0)
+        with pytest.raises(ReplyInvalid, match="stale"):
+            await bench.bms.taps(bench.lease)
+
+    simulate(main)
+
+
+def test_a_unit_that_restarts_is_no_second_one() -> None:
+    async def main() -> None:
+        bench = Scripted(taps=lambda n, t_s: taps(n if n < 50 else n + 7, t_s)).start()
+        while bench.loop.time() < 2.0:
+            await bench.bms.taps(bench.lease)
+
+    simulate(main)
+
+
 def test_a_frozen_status_frame_no_longer_shows_life() -> None:
     async def main() -> None:
         def frozen(n: int, t_s: float) -> bytes:
-            return codec.encode_status(OperatingState.RUN, Hvil.CLOSED, set(), min(n, 10))
+            return status_frame(OperatingState.RUN, Hvil.CLOSED, set(), min(n, 10))
 
         bench = Scripted(status=frozen).start()
         while bench.loop.time() < 1.6:
@@ -185,10 +215,11 @@ def test_a_frozen_status_frame_no_longer_shows_life() -> None:
     simulate(main)
 
 
-def test_a_second_sender_on_the_same_identifier_is_counted() -> None:
+def test_a_second_sender_on_the_same_identifier_is_found() -> None:
     async def main() -> None:
         bench = Scripted(current=lambda n, t_s: current(n + 7 * (n % 2), t_s)).start()
-        assert await bench.bms.frame_errors(bench.lease, Second(1.0)) > 80
+        with pytest.raises(ReplyInvalid, match="two units send 0x110"):
+            await bench.bms.frame_errors(bench.lease, Second(1.0))
 
     simulate(main)
 
@@ -213,8 +244,8 @@ def test_sentinels_are_none_or_nan_never_numbers() -> None:
         celsius = np.full(12, 25.0)
         celsius[3] = math.nan
         bench = Scripted()
-        bench.frames[codec.CELL_IDS[1]] = lambda n, t_s: cell_frames(volts, n)[1]
-        bench.frames[codec.TEMPERATURE_IDS[0]] = lambda n, t_s: temperature_frames(celsius, n)[0]
+        bench.frames[AMPR_SMALL.cells.can_ids[1]] = lambda n, t_s: cell_frames(volts, n)[1]
+        bench.frames[AMPR_SMALL.temperatures.can_ids[0]] = lambda n, t_s: temperature_frames(celsius, n)[0]
         bench.start()
         (shot,) = await bench.bms.cells(bench.lease, 1)
         assert np.flatnonzero(np.isnan(shot.voltage_v)).tolist() == [6]
@@ -234,7 +265,7 @@ def test_a_current_that_is_only_sentinels_is_an_invalid_reply() -> None:
 
 def test_a_set_of_cells_with_one_frame_missing_is_no_snapshot() -> None:
     async def main() -> None:
-        bench = Scripted().start(but=(codec.CELL_IDS[7],))
+        bench = Scripted().start(but=(AMPR_SMALL.cells.can_ids[7],))
         with pytest.raises(ReplyInvalid, match="no complete set of cell voltages"):
             await bench.bms.cells(bench.lease, 1)
 
@@ -244,8 +275,8 @@ def test_a_set_of_cells_with_one_frame_missing_is_no_snapshot() -> None:
 def test_a_cell_frame_of_an_older_cycle_is_not_mixed_in() -> None:
     async def main() -> None:
         bench = Scripted()
-        good = bench.frames[codec.CELL_IDS[3]]
-        bench.frames[codec.CELL_IDS[3]] = lambda n, t_s: good(n - 1, t_s)
+        good = bench.frames[AMPR_SMALL.cells.can_ids[3]]
+        bench.frames[AMPR_SMALL.cells.can_ids[3]] = lambda n, t_s: good(n - 1, t_s)
         bench.start()
         with pytest.raises(ReplyInvalid, match="no complete set"):
             await bench.bms.cells(bench.lease, 1)
@@ -258,7 +289,7 @@ def test_ready_waits_for_start_up_but_not_for_a_broken_wire() -> None:
         volts = np.full(96, 3.6)
         volts[9] = math.nan
         bench = Scripted()
-        for index, can_id in enumerate(codec.CELL_IDS):
+        for index, can_id in enumerate(AMPR_SMALL.cells.can_ids):
             bench.frames[can_id] = lambda n, t_s, index=index: cell_frames(
                 volts if n >= 15 else np.full(96, math.nan), n
             )[index]
@@ -343,7 +374,7 @@ def test_the_lease_stays_fresh_through_every_wait() -> None:
 
 def test_waiting_in_vain_for_a_slow_frame_is_no_stale_lease() -> None:
     async def main() -> None:
-        bench = Scripted().start(but=codec.TEMPERATURE_IDS)
+        bench = Scripted().start(but=AMPR_SMALL.temperatures.can_ids)
         work = asyncio.ensure_future(bench.bms.temperatures(bench.lease))
         while not work.done():
             await asyncio.sleep(0.05)
@@ -357,7 +388,7 @@ def test_waiting_in_vain_for_a_slow_frame_is_no_stale_lease() -> None:
 
 def test_a_driver_fault_counts_as_closed() -> None:
     async def main() -> None:
-        fault = codec.seal(codec.STATUS_ID, 0, 1 | 2 << 4 | 2 << 6 | 3 << 8 | codec.DBC_REVISION << 12)
+        fault = AMPR_SMALL.seal(codec.STATUS_ID, 0, 1 | 2 << 4 | 2 << 6 | 3 << 8 | AMPR_SMALL.revision << 12)
         bench = Scripted(status=lambda n, t_s: fault).start()
         await asyncio.sleep(0.1)
         assert bench.bms.relays() == {Relay.MAIN_PLUS: True, Relay.MAIN_MINUS: True, Relay.PRECHARGE: False}
@@ -366,7 +397,7 @@ def test_a_driver_fault_counts_as_closed() -> None:
 
 
 def status(hvil: Hvil, n: int) -> bytes:
-    return codec.encode_status(OperatingState.RUN, hvil, set(), n)
+    return status_frame(OperatingState.RUN, hvil, set(), n)
 
 
 @pytest.mark.parametrize(
@@ -440,10 +471,10 @@ def numbered(n: int) -> float:
 def numbered_cycles() -> Scripted:
     """Cells and busbars tell the cycle's number, the current that of the ten frames before it."""
     bench = Scripted(
-        busbars=lambda n, t_s: codec.encode_busbars([n / 32768, 0.0, None], n),
+        busbars=lambda n, t_s: busbars_frame([n / 32768, 0.0, None], n),
         current=lambda n, t_s: codec.encode_current(float(-(-n // 10)), n),
     )
-    for index, can_id in enumerate(codec.CELL_IDS):
+    for index, can_id in enumerate(AMPR_SMALL.cells.can_ids):
         bench.frames[can_id] = lambda n, t_s, index=index: cell_frames(np.full(96, numbered(n)), n)[index]
     return bench
 
@@ -496,7 +527,7 @@ def test_the_current_of_a_sample_is_spread_over_its_cycle() -> None:
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.sets(st.tuples(st.sampled_from(sorted(codec.PERIOD_S)), st.integers(0, 60)), max_size=60), st.booleans())
+@given(st.sets(st.tuples(st.sampled_from(sorted(AMPR_SMALL.period_s)), st.integers(0, 60)), max_size=60), st.booleans())
 def test_whatever_is_damaged_or_frozen_a_sample_is_right_or_none(spoiled: set[tuple[int, int]], frozen: bool) -> None:
     async def main() -> None:
         bench = numbered_cycles()
@@ -524,7 +555,7 @@ def test_whatever_is_damaged_or_frozen_a_sample_is_right_or_none(spoiled: set[tu
     simulate(main)
 
 
-@pytest.mark.parametrize("missing", [codec.CELL_IDS[5], codec.BUSBARS_ID])
+@pytest.mark.parametrize("missing", [AMPR_SMALL.cells.can_ids[5], AMPR_SMALL.busbars.can_ids[0]])
 def test_a_cycle_that_is_never_complete_is_an_invalid_reply(missing: int) -> None:
     async def main() -> None:
         bench = Scripted().start(but=(missing,))

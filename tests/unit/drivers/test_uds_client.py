@@ -105,6 +105,37 @@ def test_answers_that_belong_to_something_else_are_dropped() -> None:
     simulate(main)
 
 
+def test_a_long_answer_that_belongs_to_something_else_gains_no_time() -> None:
+    async def main() -> None:
+        server = Server([(0.01, "6EF187" + b"295B00001R".hex())])
+        with pytest.raises(DeviceTimeout, match="no answer to 22 F187; check the signal connector"):
+            await server.client.read(server.lease, 0xF187)
+        assert server.loop.time() == pytest.approx(0.15)
+
+    simulate(main)
+
+
+def test_an_answer_that_is_only_ever_promised_is_given_up() -> None:
+    async def main() -> None:
+        server = Server([(at_s, "7F2278") for at_s in (0.01, 4.0, 8.0, 9.9)])
+        with pytest.raises(DeviceTimeout, match="only ever promised an answer to 22 F187; switch the pack's 12 V off"):
+            await server.client.read(server.lease, 0xF187)
+        assert server.loop.time() == pytest.approx(10.0)
+
+    simulate(main)
+
+
+def test_a_wait_for_the_rest_of_a_long_answer_is_declared() -> None:
+    async def main() -> None:
+        server = Server([])
+        server.loop.call_later(0.1, server.emit, bytes.fromhex("100D62F187AAAAAA"))
+        with pytest.raises(ReplyInvalid, match="no consecutive frame for 1 s"):
+            await server.client.read(server.lease, 0xF187)
+        assert server.lease.fresh
+
+    simulate(main)
+
+
 def test_a_cancelled_request_leaves_nothing_behind() -> None:
     async def main() -> None:
         server = Server([(0.1, "62F1874F4C44")], [(0.01, "62F1874E4557")])

@@ -308,3 +308,29 @@ def test_current_without_a_pack_trips(amps: float, sink: float, alarm: Questiona
         assert await terminal.status() & alarm
 
     run(main)
+
+
+def test_a_stuck_output_obeys_nothing_but_its_enable() -> None:
+    async def main() -> None:
+        plant = packed()
+        terminal = Terminal(plant)
+        await terminal.output(400.0, 50.0)
+        terminal.stub.stuck = True
+        await terminal.type("SOUR:CURR 0", "OUTP OFF")
+        assert plant.sources[-1][2] == pytest.approx(50.0, abs=0.5)
+        terminal.stub.enable(asyncio.get_running_loop().time(), False)
+        await asyncio.sleep(0.1)
+        assert plant.sources[-1][2] == 0.0
+
+    run(main)
+
+
+def test_an_output_that_overshoots_drives_more_than_it_was_set_to() -> None:
+    async def main() -> None:
+        plant = packed()
+        terminal = Terminal(plant)
+        terminal.stub.overshoot(True)
+        await terminal.output(400.0, 50.0)
+        assert plant.sources[-1][2] == pytest.approx(cycler.OVERSHOOT * 50.0, abs=0.5)
+
+    run(main)

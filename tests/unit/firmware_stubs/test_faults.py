@@ -211,3 +211,44 @@ def test_a_lost_contact_comes_back(device: str) -> None:
             assert lost() is on
 
     run(main)
+
+
+def test_faults_of_a_bus_hit_every_device_on_it() -> None:
+    async def main() -> None:
+        wires = SimWires()
+        site = Disturbances(Wiring(RECIPE, condition_of((), RECIPE), SEED, wires), SEED)
+        FAULTS["can.flood"].act(site, "matrix", True)
+        assert wires.ecu("plc").tamper is not None
+        assert wires.ecu("bms").tamper is None
+        FAULTS["can.flood"].act(site, "matrix", False)
+        assert (wires.ecu("plc").tamper, wires.ecu("matrix").tamper) == (None, None)
+        FAULTS["can.swapped"].act(site, "plc", True)
+        wires.bus("plc").station.latch([0x110])
+        await asyncio.sleep(1.0)
+        assert wires.bus("plc").station.newest(0x110) is None
+
+    run(main)
+
+
+def test_what_breaks_in_the_safety_chain_is_mended() -> None:
+    async def main() -> None:
+        wires = SimWires()
+        wiring = Wiring(RECIPE, condition_of((), RECIPE), SEED, wires)
+        site = Disturbances(wiring, SEED)
+        for on in (True, False):
+            for kind in ("plc.replay", "plc.proof_low", "supply.ignores_off"):
+                FAULTS[kind].act(site, FAULTS[kind].targets[0], on)
+            assert (wires.ecu("plc").tamper_heard is not None) is on
+            assert (wiring.plc.meter.reads_nothing, wiring.cycler.stuck) == (on, on)
+
+    run(main)
+
+
+@pytest.mark.parametrize("kind", ["contactor.stays_closed", "plc.discharge_open"])
+def test_a_voltage_that_no_command_can_remove_is_no_violation(kind: str) -> None:
+    async def main() -> None:
+        wiring = Wiring(RECIPE, condition_of((), RECIPE), SEED, SimWires())
+        FAULTS[kind].act(Disturbances(wiring, SEED), FAULTS[kind].targets[0], True)
+        assert wiring.monitor.excused
+
+    run(main)

@@ -12,7 +12,7 @@ from bmsctl.domain.links import CanFrame
 from bmsctl.domain.ports import TripCause
 from bmsctl.protocols import plc
 from bmsctl.protocols.plc import Refusal
-from firmware_stubs.plant import Node
+from firmware_stubs.plant import Element, Node
 from firmware_stubs.plc import PlcStub
 from firmware_stubs.sim.loop import VirtualLoop, new_loop
 from firmware_stubs.sim.wire import CAN_FRAME_S
@@ -312,6 +312,41 @@ async def test_a_station_that_does_not_discharge_is_locked_after_5_s() -> None:
     assert not station.stub.tripped
     await asyncio.sleep(0.1)
     assert (station.stub.tripped, station.status().cause) == (True, TripCause.SAFE_STOP_TIMEOUT)
+
+
+@on_loop
+async def test_voltmeters_that_contradict_each_other_trip_and_prove_nothing_until_a_person_resets() -> None:
+    station = PlcStation()
+    await station.permitted()
+    station.plant.potential_v[Node.P] = 350.0
+    await asyncio.sleep(1.5)
+    assert not station.stub.tripped
+    station.stub.meter.reads_nothing = True
+    await asyncio.sleep(1.1)
+    assert (station.stub.tripped, station.status().cause) == (True, TripCause.VOLTMETER)
+    station.plant.potential_v.clear()
+    await asyncio.sleep(1.0)
+    assert station.status().flags & plc.DISCHARGING
+    assert not station.status().voltage_free
+    station.stub.reset()
+    await asyncio.sleep(0.1)
+    assert station.status().voltage_free
+
+
+@on_loop
+async def test_nothing_is_proved_free_by_resistors_that_are_not_connected() -> None:
+    station = PlcStation()
+    await asyncio.sleep(0.1)
+    assert station.status().voltage_free
+    station.stub.energy.break_discharge(station.loop.time())
+    await asyncio.sleep(0.1)
+    assert (station.plant.closed(Element.DISCHARGE), station.plant.closed(Element.PE_PROOF)) == (False, False)
+    assert not station.status().voltage_free
+    await station.permitted()
+    station.request(permit=False)
+    await asyncio.sleep(5.6)
+    assert (station.stub.tripped, station.status().cause) == (True, TripCause.SAFE_STOP_TIMEOUT)
+    assert not station.plant.closed(Element.DISCHARGE)
 
 
 @on_loop

@@ -124,7 +124,7 @@ def test_a_frame_under_another_id_is_no_frame(name: str) -> None:
     assert [decode(golden(name)) for decode in others] == [None] * len(others)
 
 
-@pytest.mark.parametrize("body", ["03 00 50 00 00 00 00", "03 00 00 08 00 00 00"], ids=["cause 5", "refusal 8"])
+@pytest.mark.parametrize("body", ["03 00 60 00 00 00 00", "03 00 00 08 00 00 00"], ids=["cause 6", "refusal 8"])
 def test_a_cause_or_refusal_that_does_not_exist_is_no_status(body: str) -> None:
     assert plc.decode_status(Seal(plc.STATUS_ID).close(bytes.fromhex(body))) is None
 

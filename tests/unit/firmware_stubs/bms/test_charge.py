@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from firmware_stubs.bms import BmsCondition
-from firmware_stubs.bms.charge import CAPACITY_AH, ChargeCounter
+from firmware_stubs.bms.charge import ChargeCounter
 from firmware_stubs.bms.measure import FrontEnd
-from tests.support.bms import FakePlant
+from tests.support.bms import CAPACITY_AH, FakePlant
 
 AT_25_PERCENT_V, AT_30_PERCENT_V = 3.592, 3.622
 
 
 def woken(seed: int, cell_v: float, condition: BmsCondition | None = None) -> tuple[FakePlant, ChargeCounter]:
     plant = FakePlant(cell_v=np.full(96, cell_v))
-    counter = ChargeCounter(FrontEnd(plant, condition or BmsCondition(), seed), seed)
+    counter = ChargeCounter(FrontEnd(plant, condition or BmsCondition(), seed), CAPACITY_AH, seed)
     counter.wake(10.0)
     return plant, counter
 

@@ -17,6 +17,7 @@ from bmsctl.domain.links import CanFrame
 from bmsctl.domain.ports import Dtc, Relay
 from bmsctl.domain.units import Second
 from bmsctl.protocols import bms_broadcast as codec
+from bmsctl.protocols.bms_broadcast import AMPR_SMALL
 from firmware_stubs.bms import BmsCondition
 from firmware_stubs.plant import Element, Node
 from firmware_stubs.sim.loop import VirtualLoop
@@ -524,7 +525,7 @@ def test_the_same_seed_gives_the_same_bytes_however_often_they_are_read() -> Non
             data: list[bytes] = []
             for turn in range(1, 51):
                 await asyncio.sleep(poll_s)
-                ids = sorted(codec.PERIOD_S) if turn % round(0.5 / poll_s) == 0 else [codec.CURRENT_ID]
+                ids = sorted(AMPR_SMALL.period_s) if turn % round(0.5 / poll_s) == 0 else [codec.CURRENT_ID]
                 frames = [bench.bus.station.newest(can_id) for can_id in ids]
                 if len(ids) > 1:
                     data += [frame.data for frame in frames if frame is not None]
@@ -535,6 +536,6 @@ def test_the_same_seed_gives_the_same_bytes_however_often_they_are_read() -> Non
         return VirtualLoop().run_until(main(), 60.0)
 
     often, seldom, other = record(1, 0.05), record(1, 0.5), record(2, 0.5)
-    assert len(often) == 5 * len(codec.PERIOD_S)
+    assert len(often) == 5 * len(AMPR_SMALL.period_s)
     assert often == seldom
     assert seldom != other

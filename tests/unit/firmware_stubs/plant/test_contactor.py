@@ -101,3 +101,17 @@ def test_a_seized_contact_does_not_move(seized: bool) -> None:
         contactor.drive(0.0, on)
         assert contactor.next_s == math.inf
         assert contactor.closed is seized
+
+
+@pytest.mark.parametrize("closing", [True, False])
+def test_a_contact_that_refuses_one_movement_still_makes_the_other(contactor: Contactor, closing: bool) -> None:
+    contactor.drive(0.0, not closing)
+    taken(contactor)
+    contactor.refuses = closing
+    contactor.drive(1.0, closing)
+    assert (taken(contactor), contactor.closed) == ([], not closing)
+    contactor.refuses = None
+    contactor.drive(2.0, not closing)
+    contactor.drive(3.0, closing)
+    taken(contactor)
+    assert contactor.closed is closing

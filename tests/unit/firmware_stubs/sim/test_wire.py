@@ -198,3 +198,45 @@ def test_settling_some_frames_leaves_the_others_lazy() -> None:
 
     run(main(), 100.0)
     assert (first, second) == ([], [10])
+
+
+def test_periodic_frames_are_tampered_with_from_the_moment_it_begins() -> None:
+    async def main() -> None:
+        bus = SimCan("bms")
+        bus.station.latch([0x100])
+        port = bus.ecu("bms")
+        port.start([counted([])])
+        await asyncio.sleep(1.05)
+        port.tamper = lambda frame: frame._replace(data=b"bad")
+        before = bus.station.newest(0x100)
+        assert before is not None
+        assert before.data == bytes([10])
+        await asyncio.sleep(0.1)
+        after = bus.station.newest(0x100)
+        assert after is not None
+        assert (after.data, after.t_s) == (b"bad", pytest.approx(1.1 + CAN_FRAME_S))
+        port.tamper = lambda frame: None
+        await asyncio.sleep(0.5)
+        assert bus.station.newest(0x100) is after
+        port.tamper = None
+        await asyncio.sleep(0.1)
+        last = bus.station.newest(0x100)
+        assert last is not None
+        assert last.data == bytes([17])
+
+    run(main(), 100.0)
+
+
+def test_what_an_ecu_hears_is_tampered_with() -> None:
+    async def main() -> None:
+        bus = SimCan("plc")
+        port = bus.ecu("plc")
+        heard: list[bytes] = []
+        port.listen([1, 2], lambda frame: heard.append(frame.data))
+        port.tamper_heard = lambda frame: None if frame.can_id == 2 else frame._replace(data=b"other")
+        for can_id in (1, 2):
+            bus.station.send(CanFrame(can_id, b"sent"))
+        await asyncio.sleep(0.1)
+        assert heard == [b"other"]
+
+    run(main(), 100.0)

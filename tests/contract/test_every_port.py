@@ -1,0 +1,128 @@
+"""What all ports have in common: plain use, leases and their freshness, deadlines, dead wires, and being asked off."""
+
+from __future__ import annotations
+
+import pytest
+
+from bmsctl.errors import BmsctlError, DeviceError, DeviceTimeout, LeaseRevoked, LinkDown, ReplyInvalid
+from tests.contract.calls import DEVICES, ON_SERIAL, PortCalls, calls_of, gone, silent
+from tests.contract.station import FRESH_S, Station, outcome_of
+
+ROUNDING_S = 1e-6
+
+every_device = pytest.mark.parametrize("device", DEVICES)
+every_serial_device = pytest.mark.parametrize("device", ON_SERIAL)
+
+
+async def ready(station: Station, device: str) -> PortCalls:
+    calls = calls_of(station, device)
+    if calls.ready is not None:
+        await calls.ready()
+    return calls
+
+
+@every_device
+async def test_every_call_succeeds_and_refreshes_the_lease(station: Station, device: str) -> None:
+    calls = await ready(station, device)
+    lease = station.lease(device)
+    for name, call in calls.every.items():
+        began_s = station.now()
+        outcome = await outcome_of(call(lease))
+        assert not isinstance(outcome, BmsctlError), f"{name}: {outcome}"
+        if name != "sense":
+            assert lease.fresh_until_s > began_s + FRESH_S, name
+
+
+@every_device
+async def test_a_silent_device_ends_every_call_by_its_deadline(station: Station, device: str) -> None:
+    calls = await ready(station, device)
+    async with station.disturbed(silent(device), device):
+        for name, call in calls.every.items():
+            outcome = await outcome_of(call(station.lease(device)))
+            assert isinstance(outcome, DeviceTimeout), f"{name}: {outcome}"
+            assert outcome.device == device
+
+
+@every_device
+async def test_a_silent_device_is_not_fresh_for_longer_than_its_call(station: Station, device: str) -> None:
+    calls = await ready(station, device)
+    call = next(iter(calls.commands.values()))
+    async with station.disturbed(silent(device), device):
+        with pytest.raises(DeviceTimeout):
+            await call(station.lease(device))
+        assert station.lease(device).fresh_until_s <= station.now() + FRESH_S + ROUNDING_S
+
+
+@every_device
+async def test_a_dead_wire_is_told_from_a_silent_device(station: Station, device: str) -> None:
+    calls = await ready(station, device)
+    async with station.disturbed(gone(device), device):
+        for name, call in calls.commands.items():
+            outcome = await outcome_of(call(station.lease(device)))
+            assert isinstance(outcome, LinkDown), f"{name}: {outcome}"
+
+
+@every_device
+async def test_a_revoked_lease_commands_nothing(station: Station, device: str) -> None:
+    calls = await ready(station, device)
+    lease = station.lease(device)
+    station.leases.revoke_all()
+    for name, call in calls.commands.items():
+        outcome = await outcome_of(call(lease))
+        assert isinstance(outcome, LeaseRevoked), f"{name}: {outcome}"
+
+
+@every_device
+async def test_a_device_that_is_back_is_used_again(station: Station, device: str) -> None:
+    calls = await ready(station, device)
+    call = next(iter(calls.commands.values()))
+    async with station.disturbed(silent(device), device):
+        with pytest.raises(DeviceTimeout):
+            await call(station.lease(device))
+    if device == "plc":
+        await station.far_end.reset_plc()
+        await station.answered()
+    await call(station.lease(device))
+
+
+@pytest.mark.parametrize(
+    "device", [device for device in DEVICES if device not in ("ohmmeter", "scanner", "label_printer")]
+)
+async def test_asking_off_takes_no_lease_and_never_raises(station: Station, device: str) -> None:
+    calls = calls_of(station, device)
+    assert calls.off
+    station.leases.revoke_all()
+    for fault in (silent(device), gone(device)):
+        async with station.disturbed(fault, device):
+            for off in calls.off:
+                assert off() is None
+    for off in calls.off:
+        assert off() is None
+
+
+@every_serial_device
+async def test_an_answer_in_pieces_is_the_same_answer(station: Station, device: str) -> None:
+    calls = await ready(station, device)
+    async with station.disturbed("serial.split", device):
+        for call in calls.commands.values():
+            await call(station.lease(device))
+
+
+@every_serial_device
+async def test_the_answer_to_another_question_is_never_taken(station: Station, device: str) -> None:
+    calls = await ready(station, device)
+    call = next(iter(calls.commands.values()))
+    async with station.disturbed("serial.late", device):
+        outcome = await outcome_of(call(station.lease(device)))
+        assert isinstance(outcome, (DeviceTimeout, ReplyInvalid)), outcome
+
+
+@pytest.mark.parametrize("device", [device for device in ON_SERIAL if device not in ("scanner", "label_printer")])
+async def test_noise_never_changes_who_a_device_is(station: Station, device: str) -> None:
+    identify = calls_of(station, device).commands["identify"]
+    who = await identify(station.lease(device))
+    async with station.disturbed("serial.garbage", device):
+        for _ in range(2):
+            outcome = await outcome_of(identify(station.lease(device)))
+            assert outcome == who or isinstance(outcome, DeviceError)
+    assert await identify(station.lease(device)) == who

@@ -1,0 +1,64 @@
+"""The world of real devices refuses what only a simulated one can do, and confirms nothing that nobody has seen."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bmsctl.compose.hardware import HardwareWorld, NoMes, NoScreen
+from bmsctl.compose.recipes import INSTALLED, RecipeBook
+from bmsctl.compose.seed_keys import seed_key
+from bmsctl.compose.worlds import open_world
+from bmsctl.domain.lease import Lease
+from bmsctl.domain.units import Second
+from bmsctl.errors import DeviceRefused, Refused, ScenarioError, StationFileError
+from firmware_stubs.bms import demo_key
+from firmware_stubs.sim.loop import run
+
+RECIPE = RecipeBook().by_pack("AS52")
+EXAMPLE = INSTALLED / "stations" / "example.toml"
+
+
+def test_it_is_found_by_its_entry_point_and_simulates_nothing() -> None:
+    world = open_world("hardware", RECIPE, seed=0, scenario=None, station=EXAMPLE)
+    assert isinstance(world, HardwareWorld)
+    assert (world.name, world.simulated, world.findings()) == ("hardware", False, [])
+
+
+def test_it_plays_no_scenario() -> None:
+    with pytest.raises(ScenarioError, match=r"weld.toml: a real station plays no scenario"):
+        open_world("hardware", RECIPE, seed=0, scenario="", scenario_file="weld.toml", station=EXAMPLE)
+
+
+def test_it_needs_a_station_file() -> None:
+    with pytest.raises(StationFileError, match="--station FILE"):
+        open_world("hardware", RECIPE, seed=0, scenario=None)
+
+
+def test_a_simulated_world_takes_none() -> None:
+    with pytest.raises(StationFileError, match="no ports"):
+        open_world("sim", RECIPE, seed=0, scenario=None, station=EXAMPLE)
+
+
+def test_a_seed_key_that_is_not_installed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "station.toml"
+    path.write_text(EXAMPLE.read_text().replace('"demo"', '"secret"'))
+    with pytest.raises(Refused, match=r"'secret' is installed; installed: .*demo"):
+        open_world("hardware", RECIPE, seed=0, scenario=None, station=path)
+
+
+def test_the_demo_key_is_that_of_the_stubs() -> None:
+    assert seed_key("demo") is demo_key
+
+
+def test_without_screen_and_mes_nothing_is_confirmed_or_known() -> None:
+    async def main() -> None:
+        lease = Lease("operator", 1.0, asyncio.get_running_loop().time)
+        with pytest.raises(DeviceRefused, match="no screen"):
+            await NoScreen().confirm(lease, "dock the pack", Second(1.0))
+        with pytest.raises(DeviceRefused, match="no MES"):
+            await NoMes().modules("AS52000000001", Second(1.0))
+
+    run(main(), 10.0)
