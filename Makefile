@@ -6,7 +6,10 @@ BENCH_STAMP := .venv-bench/.installed
 JOBS ?= auto
 DEMO_STORE := $(shell mktemp -u -d)/store
 
-.PHONY: setup demo test test-bench test-vcan bench lint
+# Contracts of the devices on CAN, and what all ports have in common: the others say little about sockets and take long.
+CAN_CONTRACTS := $(patsubst %,tests/contract/test_%.py,bms matrix plc every_port)
+
+.PHONY: setup demo test test-bench test-vcan test-vcan-all bench lint
 
 setup: $(STAMP)
 
@@ -30,10 +33,13 @@ test: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-bench: setup
-	$(BIN)/python -m pytest -m bench -n $(JOBS) --dist loadfile tests/contract
+	$(BIN)/python -m pytest -m bench -n $(JOBS) --dist loadfile tests/contract tests/hil
 
 test-vcan: setup
-	hil/vcan/run $(BIN)/python -m pytest -m vcan tests/vcan
+	hil/vcan/run --timeout 1200 $(BIN)/python -m pytest -m vcan tests/vcan $(CAN_CONTRACTS)
+
+test-vcan-all: setup
+	hil/vcan/run --timeout 2400 $(BIN)/python -m pytest -m vcan tests/vcan tests/contract
 
 bench: $(BENCH_STAMP)
 	.venv-bench/bin/python -m tests.bench

@@ -4,7 +4,8 @@ Four guards, none of which a telegram can lift. A set of routes must be in the t
 carry energy close only while the PLC feeds their coils, and drop when it does not; the digitizer's stays, so that
 a station without energy can still be measured. Testers are connected only while the PLC does not feed the pack's
 contactors, and drop when it does: 2 kV would meet the cells. And no relay moves under voltage but the load's, which
-is a semiconductor switch: the load must be put on a live pack to prove its contactors.
+is a semiconductor switch: the load must be put on a live pack to prove its contactors. Voltage is looked for when
+routes are asked for, and again when their contacts are about to close.
 
 Relays that open do so before others close, so no two instruments ever meet.
 """
@@ -164,7 +165,12 @@ class MatrixStub:
     def _close(self) -> None:
         self._port.settle()
         self._motion = None
-        self._set(self._closed | (self._driven - self.stuck))
+        closing = self._driven - self._closed - self.stuck
+        if self._hot(closing - _HOT_SWITCHED):
+            self._refusal = Refusal.HOT
+            self._driven &= self._closed
+        else:
+            self._set(self._closed | closing)
         self._publish()
 
     def _set(self, routes: Set[Route]) -> None:

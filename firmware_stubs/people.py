@@ -37,9 +37,9 @@ class SimOperator:
             await asyncio.sleep(within)
             raise DeviceTimeout("operator", f"nobody confirmed {instruction!r} within {within:g} s")
         await asyncio.sleep(after_s)
+        lease.touch()
         if self.refusal is not None:
             raise DeviceRefused("operator", f"{instruction!r} cannot be done: {self.refusal}")
-        lease.touch()
 
 
 class DeliveredPlant(Protocol):

@@ -29,7 +29,7 @@ from firmware_stubs.plc_meter import Thermometer, Voltmeter
 from firmware_stubs.plc_outputs import RELAY_S, EnergyOutputs, Relays, StationPlant, unwired, unwired_line
 from firmware_stubs.ports import CanPort, Cyclic
 
-DEAD_MAN_S = 0.25
+DEAD_MAN_S = 0.28
 SAFE_STOP_S = 0.5
 REACTION_S = 0.02
 DISCHARGED_WITHIN_S = 5.0
@@ -155,12 +155,13 @@ class PlcStub:
 
     def _tick(self) -> None:
         """Ask the next question; trip if the last ones were not answered."""
+        self._settle()
         now_s = self._loop.time()
         if self._phase in _ARMED:
-            if now_s - self._answered_s >= DEAD_MAN_S:
-                self._port.settle()
-                self._trip(TripCause.WATCHDOG, self._dead_man_due_s())
-            elif self._phase is Phase.PERMITTED and now_s > self._permitted_until_s:
+            due_s = self._answered_s + DEAD_MAN_S
+            if due_s <= now_s + plc.CHALLENGE_PERIOD_S:
+                self._loop.call_at(due_s, self._settle)
+            if self._phase is Phase.PERMITTED and now_s > self._permitted_until_s:
                 self._port.settle()
                 self._begin_safe_stop()
                 self._publish()
@@ -179,16 +180,11 @@ class PlcStub:
         self._loop.call_at(self._tick_s, self._tick)
 
     def _settle(self) -> None:
-        """Let a dead-man that has run out meanwhile trip before anything that came too late is looked at."""
-        now_s = self._loop.time()
-        if now_s >= self._tick_s and self._phase in _ARMED and now_s >= self._dead_man_due_s():
+        """Let a dead-man that has run out trip, before anything that came too late is looked at."""
+        due_s = self._answered_s + DEAD_MAN_S
+        if self._phase in _ARMED and self._loop.time() >= due_s:
             self._port.settle()
-            self._trip(TripCause.WATCHDOG, self._dead_man_due_s())
-
-    def _dead_man_due_s(self) -> float:
-        """When the dead-man, looked at with every question, runs out; also if the loop came too late to see it."""
-        missed = max(0.0, self._answered_s + DEAD_MAN_S - self._tick_s) / plc.CHALLENGE_PERIOD_S
-        return self._tick_s + math.ceil(missed - 1e-6) * plc.CHALLENGE_PERIOD_S
+            self._trip(TripCause.WATCHDOG, due_s)
 
     def _take_answer(self, frame: CanFrame) -> None:
         self._settle()

@@ -124,7 +124,10 @@ class Wires(Protocol):
         ...
 
     def bus_off(self, device: str, on: bool) -> None:
-        """Put the station's controller on the device's bus into bus-off, or back on the bus."""
+        """Put the station's controller on the device's bus into bus-off, or back on the bus.
+
+        The station's link uses a controller that is back only once it is opened again.
+        """
         ...
 
     def unplug(self, device: str, on: bool) -> None:

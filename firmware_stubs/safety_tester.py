@@ -105,7 +105,7 @@ class SafetyTesterStub:
         self._now_at: Result | None = None
         self._test: asyncio.Task[None] | None = None
         self._resting: asyncio.TimerHandle | None = None
-        self._enabled = True
+        self._enabled = False
         self._interval_s, self._judge_ramp = 0.5, 0.0
         self._scpi = ScpiStub(port, identity, self._commands(), latency_s=lambda: LATENCY_S, reset=self._reset)
 

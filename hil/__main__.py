@@ -21,9 +21,9 @@ def run() -> NoReturn:
         listen()
         protect()
         code = _run()
+        ignore()
     except KeyboardInterrupt:
-        pass
-    ignore()
+        ignore()
     if output_error() is not None:
         code = STATION
     sys.stderr.flush()

@@ -68,7 +68,6 @@ class BenchBus(can.BusABC):
             raise can.CanInitializationError(str(error)) from error
         self._sock.setblocking(False)
         self._channel = str(channel)
-        self._gone = False
         self._can_protocol = can.CanProtocol.CAN_FD if fd else can.CanProtocol.CAN_20
         self._fd = fd
         self.channel_info = f"bench {channel} as {name}"
@@ -77,8 +76,8 @@ class BenchBus(can.BusABC):
 
     @property
     def state(self) -> can.BusState:
-        """The controller's: ERROR means bus-off, or no hub."""
-        return can.BusState.ERROR if self._gone else _STATES[self._status[0]]
+        """The controller's, as the hub last told it: ERROR means bus-off."""
+        return _STATES[self._status[0]]
 
     @state.setter
     def state(self, new_state: can.BusState) -> None:
@@ -155,8 +154,8 @@ class BenchBus(can.BusABC):
         return bool(waiting.poll(None if timeout is None else max(0.0, 1000 * timeout)))
 
     def _hub_gone(self) -> can.CanOperationError:
-        self._gone = True
-        return can.CanOperationError(f"{self.channel_info}: the hub is gone; start it again, then open the bus again")
+        text = f"{self.channel_info}: the hub is gone; start it again, then open the bus again"
+        return can.CanOperationError(text, errno.EPIPE)
 
     def _packet(self, msg: can.Message) -> bytes:
         data = msg.data

@@ -14,6 +14,7 @@ import click
 from bmsctl.cli.exits import FAILED, INTERRUPTED, OK, REFUSED, STATION, USAGE, leave
 from bmsctl.cli.inputs import read_toml
 from bmsctl.cli.options import StorePath, json_option, recipes_option
+from bmsctl.cli.signals import ignore
 from bmsctl.cli.sim import EXIT_OF_VERDICT
 from bmsctl.cli.sim_many import SEED_MAX
 
@@ -143,6 +144,8 @@ def run(
                 retest_cause=retest,
                 watch=watch,
             )
+            if result.interrupted:
+                ignore()  # It ends anyway, and its record is still to be shown.
     except (ScenarioError, RecipeError) as error:
         leave(USAGE, str(error))
     except Refused as error:

@@ -7,7 +7,6 @@ opened once and outlive the packs.
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import socket
 import sys
@@ -27,6 +26,7 @@ from hil.hub.control import HubControl, HubError
 from hil.layout import STATION_NODE, CanKind, Layout
 from hil.ptys import Pty
 from hil.session import Outcome, Session
+from hil.warm import warm_up
 
 STUBS_NODE = "stubs"
 BACKLOG = 16
@@ -131,8 +131,7 @@ def main(folder: Path, kind: str, bench_file: Path) -> None:
             stubs = Stubs(layout, listener, stack)
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, stubs.end)
-            # What is loaded stays for good; looking through it again and again would stall the loop.
-            gc.freeze()
+            warm_up()
             click.echo("ready")
             stubs.serve()
     except BmsctlError as error:

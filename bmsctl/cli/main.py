@@ -55,14 +55,15 @@ def run() -> NoReturn:
         listen()
         protect()
         code = _run()
+        ignore()
     except KeyboardInterrupt:
-        pass
-    ignore()
+        ignore()
     error = output_error()
     if error is not None:
         click.echo(f"bmsctl: stdout cannot be written: {error}; what was recorded is safe", err=True)
         code = STATION
-    sys.exit(code)
+    sys.stderr.flush()
+    os._exit(code)  # A thread that hangs in a driver must not keep the process of a safe station.
 
 
 def _run() -> int:

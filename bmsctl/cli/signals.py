@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import signal
+import sys
 from types import FrameType
-from typing import NoReturn
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Interrupt, unless an interrupt is being dealt with: what ends in order must not be disturbed."""
+    error = sys.exception()
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return
+        error = error.__context__
     raise KeyboardInterrupt
 
 
 def listen() -> None:
-    """From now on every ending signal interrupts as Ctrl-C does."""
+    """From now on an ending signal interrupts as Ctrl-C does."""
     for number in ENDING:
         signal.signal(number, _interrupt)
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bmsctl.compose.owner import owner_at_work
 from bmsctl.compose.software import software
 from bmsctl.compose.watches import Watches
 from bmsctl.domain.attempts import may_start
@@ -35,7 +36,7 @@ from bmsctl.drivers.ohmmeter import ScpiOhmmeter
 from bmsctl.drivers.plc import CanPlc
 from bmsctl.drivers.scanner import SerialScanner
 from bmsctl.drivers.withstand_tester import ScpiWithstandTester
-from bmsctl.errors import DeviceError, Refused
+from bmsctl.errors import DeviceError, LeaseRevoked, Refused
 from bmsctl.protocols.bms_broadcast import CORE_ONLY, MESSAGE_SETS
 from bmsctl.stations.devices import Devices
 from bmsctl.stations.eol import STEPS
@@ -120,17 +121,12 @@ class EolStation:
         Raises:
             Refused: it was aborted or stopped before it was ready.
         """
-        owner = asyncio.get_running_loop().create_task(self.sequencer.own())
-        try:
+        async with owner_at_work(self.sequencer):
             await self.sequencer.command(Event.RESET)
             await self.sequencer.until(State.IDLE, State.ABORTED, State.STOPPED)
             self._require_idle()
             await close_crashed(self._journal, utc_text(self._site.clock))
             yield
-        finally:
-            owner.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await owner
 
     def _require_idle(self) -> None:
         if self.sequencer.proved and self.sequencer.state is not State.IDLE:
@@ -187,7 +183,7 @@ class EolStation:
         lines = (f"{recipe.pack.id} {recipe.pack.u_nom:.0f} V", record["ended_at"], record["record_id"])
         try:
             await self._devices.label_printer.print(lease, record["pack_serial"], recipe.pack.part_number, lines)
-        except DeviceError as error:
+        except (DeviceError, LeaseRevoked) as error:
             self._watch.notice(f"the label of {record['pack_serial']} is not printed: {error}")
         finally:
             self._leases.release(lease)

@@ -7,13 +7,13 @@ like any other, and the newest one before a pack's attempt says under which safe
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bmsctl.compose.eol import devices_of, utc_text
+from bmsctl.compose.owner import owner_at_work
 from bmsctl.compose.recipes import RecipeBook
 from bmsctl.compose.software import software
 from bmsctl.compose.watches import Watches
@@ -90,7 +90,7 @@ async def selftest(
     try:
         await close_crashed(journal, utc_text(site.clock), SELFTEST)
         station = _Station(site, journal, world, watch)
-        async with station.owned():
+        async with owner_at_work(station.sequencer):
             return await station.test(recipe)
     finally:
         journal.close()
@@ -106,35 +106,24 @@ class _Station:
         self._devices = devices_of(site)
         self._leases = LeaseBook(self._now)
         make_safe = MakeSafe(self._devices, self._leases, self._now)
-        self._sequencer = Sequencer(self._devices.plc, self._leases, make_safe, self._now)
-        site.on_interrupt(lambda signal: self._sequencer.abort(f"interrupted by {signal}"))
-
-    @contextlib.asynccontextmanager
-    async def owned(self) -> AsyncIterator[None]:
-        """The owner task at work."""
-        owner = asyncio.get_running_loop().create_task(self._sequencer.own())
-        try:
-            yield
-        finally:
-            owner.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await owner
+        self.sequencer = Sequencer(self._devices.plc, self._leases, make_safe, self._now)
+        site.on_interrupt(lambda signal: self.sequencer.abort(f"interrupted by {signal}"))
 
     async def test(self, recipe: Recipe) -> Mapping[str, Any]:
         """Reset and run; what kept the station from running is on record, too."""
         opened = self._opened(recipe)
         log = self._journal.open_run(opened)
-        await self._sequencer.command(Event.RESET)
-        await self._sequencer.until(State.IDLE, State.ABORTED, State.STOPPED)
-        if self._sequencer.state is not State.IDLE:
+        await self.sequencer.command(Event.RESET)
+        await self.sequencer.until(State.IDLE, State.ABORTED, State.STOPPED)
+        if self.sequencer.state is not State.IDLE:
             return await self._not_started(log)
-        record: Mapping[str, Any] = await (await self._sequencer.start(self._run(recipe, opened.record_id, log)))
+        record: Mapping[str, Any] = await (await self.sequencer.start(self._run(recipe, opened.record_id, log)))
         return record
 
     async def _not_started(self, log: RunJournal) -> Mapping[str, Any]:
-        proved = self._sequencer.proved
+        proved = self.sequencer.proved
         verdict = Verdict.ABORTED if proved else Verdict.INVALID
-        reason = self._sequencer.why if proved else NOT_PROVED
+        reason = self.sequencer.why if proved else NOT_PROVED
         return await log.close(AttemptClosed(verdict, reason, "hold", utc_text(self._site.clock), crash=False))
 
     def _run(self, recipe: Recipe, record_id: str, log: RunJournal) -> Run:
@@ -142,7 +131,7 @@ class _Station:
             return self._site.run_token(f"{record_id}/{step}")
 
         return Run(
-            steps=steps(self._sequencer, token, self._site.serial_numbers),
+            steps=steps(self.sequencer, token, self._site.serial_numbers),
             recipe=recipe.steps(SELFTEST),
             pack=recipe.pack,
             label=self._site.name,

@@ -1,7 +1,9 @@
 """Worlds with real wires: a station's links opened by its station file, on a real asyncio loop.
 
 A signal only posts: the station makes itself safe and ends its run, and so `main`. What then still hangs is left
-behind, for a task that swallows its cancellation must not keep a safe station's process.
+behind, for a task that swallows its cancellation must not keep a safe station's process. Where there is no station
+that could make itself safe, a signal interrupts: at once while the site is being opened, then by cancelling `main`.
+Code that keeps the loop from taking signals is interrupted in the same way, and the station goes on from there.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ T = TypeVar("T")
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LEAVE_WITHIN_S = 2.0
+HUNG_S = 2.0
+"""What has kept the loop from taking a signal for so long is interrupted by the next one."""
 
 
 class WiredSite:
@@ -56,7 +60,6 @@ class WiredSite:
         self._seed_key = seed_key
         self._tokens = tokens or default_file()
         self._on_interrupt: Callable[[str], None] | None = None
-        self._interrupted_by: str | None = None
 
     def can(self, device: str) -> CanLink:
         return self._buses[device]
@@ -75,14 +78,13 @@ class WiredSite:
 
     def on_interrupt(self, callback: Callable[[str], None]) -> None:
         self._on_interrupt = callback
-        if self._interrupted_by is not None:
-            callback(self._interrupted_by)
 
-    def interrupt(self, signal_name: str) -> None:
-        """A signal came; one that comes before anybody listens is kept."""
-        self._interrupted_by = signal_name
-        if self._on_interrupt is not None:
-            self._on_interrupt(signal_name)
+    def interrupt(self, signal_name: str) -> bool:
+        """A signal came; whether anybody listens."""
+        if self._on_interrupt is None:
+            return False
+        self._on_interrupt(signal_name)
+        return True
 
 
 @contextlib.contextmanager
@@ -141,20 +143,30 @@ class WiredWorld:
         self.simulated = simulated
         self.interrupted = False
         self._open = site
+        self._opening = False
         self._site: WiredSite | None = None
-        self._early: str | None = None
         self._findings: list[str] = []
 
     def findings(self) -> list[str]:
         return list(self._findings)
 
     def run(self, main: Callable[[Site], Awaitable[T]]) -> T:
+        """As World.
+
+        Raises:
+            KeyboardInterrupt: a signal came, and there was no station to end its run.
+        """
         loop = asyncio.new_event_loop()
         loop.set_exception_handler(self._note_error)
+        task = loop.create_task(self._run(main))
         try:
-            with self._signals(loop):
+            with self._signals(loop, task):
                 try:
-                    return loop.run_until_complete(self._run(main))
+                    return _completed(loop, task)
+                except asyncio.CancelledError:
+                    if self.interrupted:
+                        raise KeyboardInterrupt from None
+                    raise
                 finally:
                     loop.run_until_complete(self._leave())
                     loop.run_until_complete(loop.shutdown_asyncgens())
@@ -162,10 +174,9 @@ class WiredWorld:
             loop.close()
 
     async def _run(self, main: Callable[[Site], Awaitable[T]]) -> T:
+        self._opening = True
         with self._open() as site:
-            self._site = site
-            if self._early is not None:
-                site.interrupt(self._early)
+            self._opening, self._site = False, site
             try:
                 return await main(site)
             finally:
@@ -186,17 +197,28 @@ class WiredWorld:
         self._findings.append(f"error in a callback: {context['message']}{told}")
 
     @contextlib.contextmanager
-    def _signals(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    def _signals(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> Iterator[None]:
         """Hand each signal to the station while it runs, the hundredth like the first."""
 
+        waits_since_s: float | None = None
+
         def post(name: str) -> None:
-            if self._site is not None:
-                self._site.interrupt(name)
+            nonlocal waits_since_s
+            waits_since_s = None
+            listened = self._site is not None and self._site.interrupt(name)
+            if not listened and not task.cancelling():
+                task.cancel()
 
         def take(number: int, frame: FrameType | None) -> None:
+            nonlocal waits_since_s
             self.interrupted = True
-            self._early = signal.Signals(number).name
-            loop.call_soon_threadsafe(post, self._early)
+            now_s = loop.time()
+            loop.call_soon_threadsafe(post, signal.Signals(number).name)
+            hung = waits_since_s is not None and now_s - waits_since_s > HUNG_S
+            if self._opening or hung:
+                self._opening, waits_since_s = False, None
+                raise KeyboardInterrupt
+            waits_since_s = now_s if waits_since_s is None else waits_since_s
 
         try:
             previous = {number: signal.signal(number, take) for number in ENDING}
@@ -206,8 +228,21 @@ class WiredWorld:
         try:
             yield
         finally:
+            # One that comes in between must find either all of them or none.
+            signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
             for number, handler in previous.items():
                 signal.signal(number, handler)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+
+def _completed(loop: asyncio.AbstractEventLoop, task: asyncio.Task[T]) -> T:
+    """What the task returns. An interrupt ends what hung, not the station that is still to be made safe."""
+    while True:
+        try:
+            return loop.run_until_complete(task)
+        except KeyboardInterrupt:
+            if task.done():
+                raise
 
 
 async def _ended(tasks: Sequence[asyncio.Task[Any]], within_s: float) -> None:

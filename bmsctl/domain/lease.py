@@ -11,8 +11,9 @@ class Lease:
     """Revocable right to command one device.
 
     Drivers call `touch` on every valid datum of the device; a lease that is neither touched within
-    `fresh_s` nor declared quiet is stale, and the owner ends the run. `granted_s` is the loop time of the grant:
-    a link that was unplugged since carries no command of this lease.
+    `fresh_s` nor declared quiet is stale, and the owner ends the run. A device that speaks has ended its quiet:
+    from then on it is due again. `granted_s` is the loop time of the grant: a link that was unplugged since
+    carries no command of this lease.
     """
 
     __slots__ = ("_now", "device", "fresh_s", "fresh_until_s", "granted_s", "revoked")
@@ -31,13 +32,11 @@ class Lease:
             raise LeaseRevoked(f"{self.device}: the run has ended; the command was not sent")
 
     def touch(self) -> None:
-        """The device has just shown valid data."""
-        until_s = self._now() + self.fresh_s
-        if until_s > self.fresh_until_s:
-            self.fresh_until_s = until_s
+        """The device has just shown valid data; ends a declared quiet."""
+        self.fresh_until_s = self._now() + self.fresh_s
 
     def quiet_for(self, duration_s: float) -> None:
-        """Declare a deliberate dwell during which the device need not speak."""
+        """Declare a deliberate dwell during which the device need not speak, unless it does."""
         self.fresh_until_s = max(self.fresh_until_s, self._now() + duration_s + self.fresh_s)
 
     @property

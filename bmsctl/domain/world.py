@@ -104,7 +104,8 @@ class Site(Protocol):
         ...
 
     def on_interrupt(self, callback: Callable[[str], None]) -> None:
-        """Call `callback(signal_name)` on the loop at each SIGINT, SIGTERM and SIGHUP; soon, if one came before."""
+        """Call `callback(signal_name)` on the loop at each SIGINT, SIGTERM and SIGHUP; soon, if one came before,
+        unless that has ended what runs on the site."""
         ...
 
 

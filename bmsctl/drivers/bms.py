@@ -60,8 +60,11 @@ class CanBms(BmsListener, BmsDiagnostics):
             after_s = good.t_s
 
     def open_relays(self) -> None:
+        # The BMS ignores a request that repeats the counter of the last one, perhaps an earlier process's: of two
+        # in succession it heeds one at least.
         with contextlib.suppress(LinkDown, TxFull):
-            self._can.send(self._relay_request(frozenset()))
+            for _ in range(2):
+                self._can.send(self._relay_request(frozenset()))
 
     def _relay_request(self, closed: Set[Relay]) -> CanFrame:
         self._requests += 1

@@ -75,7 +75,7 @@ class BmsListener:
                 raise DeviceTimeout(DEVICE, f"still sending after {within:g} s; something keeps it awake")
             await asyncio.sleep(min(STOPPED_S - quiet_s + 1e-6, STOPPED_S / 4))
 
-    def last_frame_s(self) -> float | None:
+    def last_status_s(self) -> float | None:
         good = self._receiver.look(broadcast.STATUS_ID)
         return None if good is None else good.t_s
 

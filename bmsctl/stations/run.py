@@ -232,7 +232,7 @@ class Run:
         """Looks only once what was last heard has grown old."""
         if self._now() - self._bms_heard_s <= BMS_RECENT_S:
             return None
-        self._bms_heard_s = max(self._bms_heard_s, self._devices.bms.last_frame_s() or 0.0)
+        self._bms_heard_s = max(self._bms_heard_s, self._devices.bms.last_status_s() or 0.0)
         if self._now() - self._bms_heard_s <= BMS_SILENT_S:
             return None
         return (

@@ -12,6 +12,7 @@ for the run: cancellation is a courtesy, the revoked lease is the fence.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -165,15 +166,19 @@ class Sequencer:
         if status.tripped or not (status.guard_closed and status.estop_released):
             self._mailbox.post(Tripped(status))
 
-    def _watch_plc(self) -> None:
-        """Abort when the PLC falls silent; one lazy timer, re-armed for what is left."""
-        heard_s = self._last_challenge_s if self._last_challenge_s is not None else self._now()
-        silent_s = self._now() - heard_s
+    def _watch_plc(self, due_s: float = math.inf) -> None:
+        """Abort when the PLC falls silent; one lazy timer, re-armed for what is left. `due_s`: when it was to look."""
+        now_s = self._now()
+        heard_s = self._last_challenge_s if self._last_challenge_s is not None else now_s
+        silent_s = now_s - heard_s
         if silent_s >= PLC_SILENT_S:
-            if self._running:
+            if self._running and now_s - due_s > STALL_S:
+                self.abort(f"the station computer stalled for {now_s - due_s:.2f} s", Verdict.INVALID)
+            elif self._running:
                 self.abort(f"plc: silent for {silent_s:.1f} s; check its supply and the CAN cable", Verdict.INVALID)
             silent_s = 0.0
-        asyncio.get_running_loop().call_later(PLC_SILENT_S - silent_s + 0.001, self._watch_plc)
+        due_s = now_s + PLC_SILENT_S - silent_s + 0.001
+        asyncio.get_running_loop().call_at(due_s, self._watch_plc, due_s)
 
     @property
     def _running(self) -> bool:

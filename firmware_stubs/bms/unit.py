@@ -77,6 +77,7 @@ class BmsStub:
         self._state = BmsState()
         self._settings = BmsSettings()
         self._requested_alive: int | None = None
+        self._wanted = frozenset[Relay]()
         self._sending = False
         self._consumption = Consumption(condition.quiescent_current_a, seed)
         self._sensors = sensors = Sensors.of(plant, variant.capacity_ah, condition, seed)
@@ -214,14 +215,15 @@ class BmsStub:
         if sealed is None or self._power is not Power.AWAKE or sealed.alive == self._requested_alive:
             return
         self._requested_alive = sealed.alive
-        wanted = codec.decode_relay_request(sealed.payload)
+        self._wanted = codec.decode_relay_request(sealed.payload)
         delay_s = float(self._coil_draws.uniform(*COIL_S))
-        self._loop.call_later(delay_s, self._in_epoch(lambda: self._obey(wanted)))
+        self._loop.call_later(delay_s, self._in_epoch(self._obey))
 
-    def _obey(self, wanted: frozenset[Relay]) -> None:
+    def _obey(self) -> None:
+        """Do what was asked for last, also if an earlier request is only now its turn."""
         for relay, did in RELAY_BYPASS.items():
             if did in self._takeover.bypassed:
-                self._drive(relay, relay in wanted)
+                self._drive(relay, relay in self._wanted)
 
     def _drive(self, relay: Relay, on: bool) -> None:
         if on is (relay in self._state.coils):

@@ -6,6 +6,7 @@ Works on any asyncio loop; on the virtual one a run is deterministic.
 
 from __future__ import annotations
 
+import math
 from asyncio import get_running_loop
 from collections.abc import Callable, Iterable
 
@@ -162,22 +163,19 @@ class SimCanLink:
         self._last_rx_s: float | None = None
         self._bus_off = False
 
-    @property
-    def bus_off(self) -> bool:
-        """Whether the station's controller has left the bus: it sends and hears nothing."""
-        return self._bus_off
-
-    @bus_off.setter
-    def bus_off(self, on: bool) -> None:
-        if on and not self._bus_off:
+    def go_bus_off(self) -> None:
+        """The station's controller leaves the bus: this link sends and hears nothing more."""
+        if not self._bus_off:
             self._bus.last = {can_id: frame for can_id in self._bus.latched if (frame := self.newest(can_id))}
-        self._bus_off = on
+        self._bus_off = True
 
     def send(self, frame: CanFrame, lease: Lease | None = None) -> None:
         if lease is not None:
             lease.check()
         if self._bus_off:
-            raise LinkDown(self._device, "the CAN controller is bus-off; check termination and wiring")
+            raise LinkDown(
+                self._device, "the CAN controller is bus-off; check termination and wiring, then reset the station"
+            )
         if self._bus.tap is not None:
             self._bus.tap(frame)
         loop = get_running_loop()
@@ -284,13 +282,28 @@ class SimSerialLink:
         self._sink: Callable[[bytes, float], None] | None = None
         self._last_rx_s: float | None = None
         self._free_s = 0.0
-        self.down = False
+        self._down = False
+        self._since_s = -math.inf
+
+    @property
+    def down(self) -> bool:
+        """Whether the port is gone. What is plugged in again may be another device: older leases do not count on it."""
+        return self._down
+
+    @down.setter
+    def down(self, on: bool) -> None:
+        if self._down and not on:
+            self._since_s = get_running_loop().time()
+        self._down = on
 
     def write(self, data: bytes, lease: Lease | None = None) -> None:
         if lease is not None:
             lease.check()
-        if self.down:
+        if self._down:
             raise LinkDown(self._device, "the serial port is gone; check the cable and its adapter")
+        if lease is not None and lease.granted_s < self._since_s:
+            text = "it was unplugged and is back; its identity must be checked again: start the run anew"
+            raise LinkDown(self._device, text)
         if self._line.tap is not None:
             self._line.tap(data)
         loop = get_running_loop()
@@ -309,11 +322,11 @@ class SimSerialLink:
         """Nothing waits here: a telegram is on the wire as soon as it is written."""
 
     def health(self) -> LinkHealth:
-        state = LinkState.DOWN if self.down else LinkState.UP
+        state = LinkState.DOWN if self._down else LinkState.UP
         return LinkHealth(state, lost=0, overflow=0, last_rx_s=self._last_rx_s)
 
     def deliver(self, data: bytes) -> None:
-        if self.down or self._sink is None:
+        if self._down or self._sink is None:
             return
         self._last_rx_s = get_running_loop().time()
         self._sink(data, self._last_rx_s)

@@ -17,7 +17,7 @@ class SimWires:
     def __init__(self) -> None:
         self.on_frame: Callable[[CanFrame], None] | None = None
         self.on_bytes: Callable[[str, bytes], None] | None = None
-        self.buses = {"pack": SimCan("bms"), "station": SimCan("plc")}
+        self.buses = {bus: SimCan(f"can.{bus}") for bus in dict.fromkeys(BUS_OF.values())}
         self.lines = {device: SimSerial(device) for device in SERIAL_DEVICES}
         self.lines["digitizer"].byte_s = 10 / digitizer.BAUD
         self._ecus = {device: self.bus(device).ecu(device) for device in BUS_OF}
@@ -37,7 +37,8 @@ class SimWires:
         return self.lines[device].device
 
     def bus_off(self, device: str, on: bool) -> None:
-        self.bus(device).station.bus_off = on
+        if on:
+            self.bus(device).station.go_bus_off()
 
     def unplug(self, device: str, on: bool) -> None:
         self.lines[device].station.down = on

@@ -22,6 +22,7 @@ QUIET_OF = 9
 CALIBRATION_LOOPS = 2_000_000
 NOISY = 1.25
 RATIO_MIN = 400.0
+ABORTS, ABORT_MS = "100", 20.0
 PACKS = int(os.environ.get("BENCH_PACKS", "1000"))
 
 FASTER = {
@@ -106,6 +107,31 @@ def sequencer_rows() -> list[Row]:
     ]
 
 
+def can_link_rows() -> list[Row]:
+    """Our link on a full bus, against python-can's Notifier with cantools, on each of two of python-can's buses."""
+    return [
+        Row(
+            f"CAN link on {bus}, CPU per frame",
+            f"{sides['ours_us']:.1f} us",
+            f"Notifier and cantools {sides['peer_us']:.1f} us",
+            sides["ratio"],
+            "<= 0.5",
+            sides["ratio"] <= 0.5,
+        )
+        for bus, sides in figures("tests.bench.can_link").items()
+    ]
+
+
+def abort_row(notes: list[str]) -> Row:
+    """From the PLC's trip to everything commanded off on full buses; `notes` gets what was wrong beside the time."""
+    found = figures("tests.campaign.abort_latency", ABORTS, "0", fails=True)
+    off_ms = found["off_ms"]
+    notes += [f"abort: {line}" for line in found["trouble"]]
+    ours = f"p50 {off_ms['p50']:.1f} ms, max {off_ms['max']:.1f} ms; the machine stalled in {found['stalled']} more"
+    met = off_ms["p99"] <= ABORT_MS and not found["trouble"]
+    return Row("abort, all off, p99 in ms", ours, f"{found['runs']} aborts", off_ms["p99"], f"<= {ABORT_MS:g}", met)
+
+
 def quietest(module: str) -> list[dict[str, Any]]:
     """The runs of a benchmark without a peer between which the calibration loop was fastest, a third of all."""
     timed = []
@@ -176,6 +202,8 @@ def main() -> int:
     measure: list[Callable[[], list[Row]]] = [
         sequencer_rows,
         lambda: [simulation_row(notes)],
+        can_link_rows,
+        lambda: [abort_row(notes)],
         start_up_rows,
         lambda: [false_fail_row(notes)],
     ]

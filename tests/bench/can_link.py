@@ -2,8 +2,10 @@
 
 Ours latches every frame and decodes the newest ones ten times a second, as a station does; the peer decodes every
 frame, as a Notifier's listener does. Each side is a fresh process, and they alternate. The frames come from a
-process of their own, paced as a bus of 500 kbit/s. Both sides receive them by python-can's socketcan bus, whose
-socket is a UDP one here, for not every kernel has CAN: the packets and the system calls are the same.
+process of their own, paced as a bus of 500 kbit/s. Both sides receive them by the same bus of python-can, in turn:
+
+socketcan  its socket is a UDP one here, for not every kernel has CAN: packets and system calls are the same
+bench      the bench's own, which our link reads as any other adapter, message by message
 """
 
 from __future__ import annotations
@@ -18,14 +20,19 @@ import statistics
 import struct
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import can
 from can.interfaces.socketcan import SocketcanBus
 from can.interfaces.socketcan.constants import SO_TIMESTAMPNS
+
+from hil.bench import _child
+from hil.bench_bus import BenchBus
 
 RUNS = 5
 FRAMES_PER_S = 4000
@@ -66,19 +73,36 @@ def broadcast_frames() -> Iterator[bytes]:
         yield PACKET.pack(can_id, AMPR_SMALL.length[can_id], AMPR_SMALL.seal(can_id, sent[can_id], 0))
 
 
-def send(descriptor: int) -> None:
-    """Send at the pace of a full bus until nobody listens. `descriptor`: a connected socket."""
+def at_full_rate(send: Callable[[bytes], object]) -> None:
+    """Send at the pace of a full bus until nobody listens."""
     frames = list(itertools.islice(broadcast_frames(), FRAMES_PER_S))
-    with socket.socket(fileno=descriptor) as far:
-        started_s = time.monotonic()
-        for number, frame in enumerate(itertools.cycle(frames)):
-            ahead_s = started_s + number / FRAMES_PER_S - time.monotonic()
-            if ahead_s > 0.0:
-                time.sleep(ahead_s)
-            try:
-                far.send(frame)
-            except OSError:
-                return
+    started_s = time.monotonic()
+    for number, frame in enumerate(itertools.cycle(frames)):
+        ahead_s = started_s + number / FRAMES_PER_S - time.monotonic()
+        if ahead_s > 0.0:
+            time.sleep(ahead_s)
+        try:
+            send(frame)
+        except (OSError, can.CanError):
+            return
+
+
+def send_socketcan(descriptor: str) -> None:
+    """`descriptor`: of a connected socket."""
+    with socket.socket(fileno=int(descriptor)) as far:
+        at_full_rate(far.send)
+
+
+def send_bench(channel: str) -> None:
+    """`channel`: the path of the hub's socket."""
+    bus = BenchBus(channel, name="sender")
+
+    def send(packet: bytes) -> None:
+        can_id, length, data = PACKET.unpack(packet)
+        bus.send(can.Message(arbitration_id=can_id, data=data[:length], is_extended_id=False))
+
+    at_full_rate(send)
+    bus.shutdown()
 
 
 def cpu_s() -> float:
@@ -95,7 +119,7 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def ours(bus: DatagramBus) -> float:
+async def ours(bus: can.BusABC) -> float:
     """Microseconds a frame."""
     from bmsctl.drivers.links.can_link import PythonCanLink
     from bmsctl.protocols import bms_broadcast as broadcast
@@ -135,7 +159,7 @@ async def ours(bus: DatagramBus) -> float:
     return used_s / frames * 1e6
 
 
-async def peer(bus: DatagramBus) -> float:
+async def peer(bus: can.BusABC) -> float:
     """Microseconds a frame."""
     import cantools.database
 
@@ -158,36 +182,67 @@ async def peer(bus: DatagramBus) -> float:
     return used_s / frames * 1e6
 
 
-def one_side(side: str) -> float:
-    """Microseconds a frame of one side, in this process."""
+@contextmanager
+def socketcan() -> Iterator[can.BusABC]:
+    """A bus on which the broadcast runs."""
     near, far = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
     near.bind(("127.0.0.1", 0))
     far.connect(near.getsockname())
-    command = (sys.executable, "-m", __spec__.name, "send", str(far.fileno()))
-    with subprocess.Popen(command, pass_fds=[far.fileno()]) as sender:
-        far.close()
+    with far, sender("socketcan", str(far.fileno()), pass_fds=[far.fileno()]):
+        yield DatagramBus(near)
+
+
+@contextmanager
+def bench() -> Iterator[can.BusABC]:
+    """A bus on which the broadcast runs."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, _child("hil.hub", folder, "pack"):
+        channel = f"{folder}/pack.can"
+        bus = BenchBus(channel, name="receiver")
+        with sender("bench", channel):
+            yield bus
+
+
+TRANSPORTS = {"socketcan": socketcan, "bench": bench}
+
+
+@contextmanager
+def sender(transport: str, where: str, pass_fds: Sequence[int] = ()) -> Iterator[None]:
+    """A process of its own that sends."""
+    with subprocess.Popen(
+        (sys.executable, "-m", __spec__.name, "send", transport, where), pass_fds=pass_fds
+    ) as process:
         try:
-            return asyncio.run((ours if side == "ours" else peer)(DatagramBus(near)))
+            yield
         finally:
-            sender.terminate()
+            process.terminate()
 
 
-def fresh(side: str) -> float:
+def one_side(side: str, transport: str) -> float:
+    """Microseconds a frame of one side, in this process."""
+    with TRANSPORTS[transport]() as bus:
+        return asyncio.run((ours if side == "ours" else peer)(bus))
+
+
+def fresh(side: str, transport: str) -> float:
     """Microseconds a frame of one side, in a process of its own."""
-    command = (sys.executable, "-m", __spec__.name, side)
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    command = (sys.executable, "-m", __spec__.name, side, transport)
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
+def compared(transport: str) -> dict[str, float]:
+    """Medians of RUNS pairs, in microseconds a frame."""
+    pairs = [(fresh("ours", transport), fresh("peer", transport)) for _ in range(RUNS)]
+    ours_us, peer_us = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
+    return {"ours_us": ours_us, "peer_us": peer_us, "ratio": statistics.median(a / b for a, b in pairs)}
 
 
 def main() -> None:
     if sys.argv[1:2] == ["send"]:
-        send(int(sys.argv[2]))
+        (send_socketcan if sys.argv[2] == "socketcan" else send_bench)(sys.argv[3])
     elif sys.argv[1:]:
-        sys.stdout.write(f"{one_side(sys.argv[1])}\n")
+        sys.stdout.write(f"{one_side(sys.argv[1], sys.argv[2])}\n")
     else:
-        pairs = [(fresh("ours"), fresh("peer")) for _ in range(RUNS)]
-        ours_us, peer_us = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
-        ratio = statistics.median(a / b for a, b in pairs)
-        json.dump({"ours_us": ours_us, "peer_us": peer_us, "ratio": ratio}, sys.stdout)
+        json.dump({transport: compared(transport) for transport in TRANSPORTS}, sys.stdout)
         sys.stdout.write("\n")
 
 

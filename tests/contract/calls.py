@@ -170,6 +170,7 @@ _TABLE: Mapping[str, Callable[[Station], PortCalls]] = {
 }
 
 DEVICES = tuple(_TABLE)
+ON_CAN = tuple(BUS_OF)
 ON_SERIAL = tuple(device for device in DEVICES if device not in BUS_OF)
 
 
@@ -181,8 +182,3 @@ def calls_of(station: Station, device: str) -> PortCalls:
 def silent(device: str) -> str:
     """Name of the fault by which the device neither hears nor answers."""
     return "can.silent" if device in BUS_OF else "serial.silent"
-
-
-def gone(device: str) -> str:
-    """Name of the fault by which the station's own end of the wire is gone."""
-    return "can.bus_off" if device in BUS_OF else "serial.unplugged"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,16 +13,26 @@ from hil.bench import own_bench
 from tests.contract.station import Station
 from tests.contract.worlds import ContractWorld, InMemory, OnBench
 
-WORLDS = [
-    pytest.param("in_memory", id="sim"),
-    pytest.param("on_bench", id="bench", marks=pytest.mark.bench),
-    pytest.param("on_vcan", id="vcan", marks=pytest.mark.vcan),
-]
+HERE = Path(__file__).parent
+
+SIM = pytest.param("in_memory", id="sim")
+BENCH = pytest.param("on_bench", id="bench", marks=pytest.mark.bench)
+VCAN = pytest.param("on_vcan", id="vcan", marks=pytest.mark.vcan)
+REAL_TIME = {"bench", "vcan"}
+
+STALL = "stall"
+"""Name of a test's property: what was stalled when it failed and was tried again; as many as there were."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "bench: real time over the bench's own buses and pseudo-terminals")
     config.addinivalue_line("markers", "scenario(text): what is wrong with the pack or the station, as a scenario file")
+    config.addinivalue_line("markers", "bus_off: takes the station's controller off a bus, which no vcan can")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "station" in metafunc.fixturenames:
+        loses_bus = metafunc.definition.get_closest_marker("bus_off") is not None
+        metafunc.parametrize("station", [SIM, BENCH] if loses_bus else [SIM, BENCH, VCAN], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +55,7 @@ def on_vcan() -> Iterator[OnBench]:
         yield OnBench(bench.layout)
 
 
-@pytest.fixture(params=WORLDS)
+@pytest.fixture
 def station(request: pytest.FixtureRequest) -> ContractWorld:
     """The world in which a test's station is built; the test itself is given that station."""
     world: ContractWorld = request.getfixturevalue(request.param)
@@ -57,13 +69,31 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not inspect.iscoroutinefunction(test):
         return None
     marker = pyfuncitem.get_closest_marker("scenario")
-    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}
+    arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}
     world: ContractWorld = arguments.pop("station")
 
     async def contract(station: Station) -> None:
         async with station.in_use():
             await test(station=station, **arguments)
 
-    findings = world.run(contract, scenario=marker.args[0] if marker else None)
+    def note(stall: str) -> None:
+        pyfuncitem.user_properties.append((STALL, stall))
+
+    findings = world.run(contract, scenario=marker.args[0] if marker else None, on_stall=note)
     assert findings == []
     return True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how often a contract was tried again, none included, wherever one was kept in real time."""
+    ended = [
+        report
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call" and HERE in Path(report.fspath).absolute().parents and REAL_TIME & set(report.keywords)
+    ]
+    stalls = [(report.nodeid, text) for report in ended for name, text in report.user_properties if name == STALL]
+    if ended:
+        terminalreporter.write_line(f"contracts in real time: {len(ended)}, tried again for a stall: {len(stalls)}")
+    for nodeid, text in stalls:
+        terminalreporter.write_line(f"  {nodeid}: {text}")

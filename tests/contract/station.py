@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Set
 from typing import Protocol, TypeVar
 
 from bmsctl.compose.eol import devices_of
 from bmsctl.domain.lease import Lease, LeaseBook
+from bmsctl.domain.links import LinkHealth, LinkState
 from bmsctl.domain.ports import Challenge, PlcStatus, Relay, Route
 from bmsctl.domain.recipe import Recipe, StepRecipe
 from bmsctl.domain.units import Ampere, Second, Volt
 from bmsctl.domain.world import Site
 from bmsctl.errors import BmsctlError, DeviceError
 from bmsctl.stations.safe import MakeSafe
+from firmware_stubs.ports import BUS_OF
 
 T = TypeVar("T")
 
@@ -28,6 +31,9 @@ DEADLINE_S = 20.0
 
 SUPPLY, SUPPLY_LIMIT = Volt(13.5), Ampere(8.0)
 WAKES_WITHIN = Second(8.0)
+
+DEAD_WIRE = ("can.bus_off", "serial.unplugged")
+"""Faults that the station's own end of a wire shows."""
 
 CLOSING = (
     frozenset({Relay.MAIN_MINUS}),
@@ -74,7 +80,7 @@ class Station:
         self._site = site
         self._held: dict[str, Lease] = {}
         self._runs = itertools.count(1)
-        self._answered = asyncio.Event()
+        self._challenged_s = -math.inf
         self._wire_lost = False
 
     def step(self, run: str) -> StepRecipe:
@@ -97,7 +103,7 @@ class Station:
 
         def answer(challenge: Challenge) -> None:
             self.devices.plc.answer(challenge)
-            self._answered.set()
+            self._challenged_s = challenge.t_s
 
         self.devices.plc.listen(answer, self.statuses.append)
 
@@ -106,9 +112,9 @@ class Station:
         self.devices.plc.listen(lambda challenge: None, self.statuses.append)
 
     async def answered(self) -> None:
-        """The next challenge has been answered."""
-        self._answered.clear()
-        await self._within(self._answered.wait())
+        """A challenge that came after the call has been answered."""
+        asked_s = self.now()
+        await self.until(lambda: self._challenged_s > asked_s)
 
     @contextlib.asynccontextmanager
     async def in_use(self) -> AsyncIterator[None]:
@@ -128,13 +134,23 @@ class Station:
 
     @contextlib.asynccontextmanager
     async def disturbed(self, fault: str, device: str) -> AsyncIterator[None]:
-        """While a fault of the wire or the device lasts. A controller that was bus-off is lost to the station."""
+        """While a fault of the wire or the device lasts; a dead wire, from when the station's link has noticed.
+
+        A controller that was bus-off is lost to the station.
+        """
         self._wire_lost |= fault == "can.bus_off"
         await self.far_end.disturb(fault, device, True)
+        if fault in DEAD_WIRE:
+            await self.until(lambda: self._health(device).state is not LinkState.UP)
         try:
             yield
         finally:
             await self.far_end.disturb(fault, device, False)
+
+    def _health(self, device: str) -> LinkHealth:
+        """Of the link to the device."""
+        link = self._site.can(device) if device in BUS_OF else self._site.serial(device)
+        return link.health()
 
     async def until(self, seen: Callable[[], object]) -> None:
         """Look until it is so; TimeoutError if it never is."""
@@ -197,8 +213,6 @@ class Station:
         await self.devices.lv_supply.on(self.lease("lv_supply"), SUPPLY, SUPPLY_LIMIT)
         await self.devices.plc.supply(self.lease("plc"), kl30=True, kl15=True)
         await self.devices.bms.alive(self.lease("bms"), WAKES_WITHIN)
-        # The lease was declared quiet for as long as a wake may take; a new one is as fresh as the BMS.
-        self.leases.release(self.lease("bms"))
 
     async def ready(self) -> None:
         """The pack is awake, and its BMS has a value for everything."""

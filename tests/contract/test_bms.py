@@ -17,14 +17,14 @@ IDLE_A = 1.0
 
 
 async def test_it_is_silent_without_supply_and_alive_with_it(station: Station) -> None:
-    assert station.devices.bms.last_frame_s() is None
+    assert station.devices.bms.last_status_s() is None
     assert station.devices.bms.relays() is None
     assert station.devices.bms.newest_current() is None
     with pytest.raises(DeviceTimeout):
         await station.devices.bms.alive(station.lease("bms"), BRIEFLY)
     asked_s = station.now()
     await station.awake()
-    heard_s = station.devices.bms.last_frame_s()
+    heard_s = station.devices.bms.last_status_s()
     assert heard_s is not None
     assert asked_s < heard_s <= station.now()
     assert station.devices.bms.dbc_revision() == station.step("bms_alive").count("message_set")
@@ -45,6 +45,7 @@ async def test_while_it_sends_it_is_not_silent(station: Station) -> None:
         await station.devices.bms.silent(station.lease("bms"), Second(0.1))
 
 
+@pytest.mark.bus_off
 async def test_a_dead_wire_is_no_silence(station: Station) -> None:
     await station.awake()
     async with station.disturbed("can.bus_off", "bms"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bmsctl.errors import BmsctlError, DeviceError, DeviceTimeout, LeaseRevoked, LinkDown, ReplyInvalid
-from tests.contract.calls import DEVICES, ON_SERIAL, PortCalls, calls_of, gone, silent
+from tests.contract.calls import DEVICES, ON_CAN, ON_SERIAL, PortCalls, calls_of, silent
 from tests.contract.station import FRESH_S, Station, outcome_of
 
 ROUNDING_S = 1e-6
@@ -31,6 +31,7 @@ async def test_every_call_succeeds_and_refreshes_the_lease(station: Station, dev
         assert not isinstance(outcome, BmsctlError), f"{name}: {outcome}"
         if name != "sense":
             assert lease.fresh_until_s > began_s + FRESH_S, name
+        assert lease.fresh_until_s <= station.now() + FRESH_S + ROUNDING_S, name
 
 
 @every_device
@@ -53,13 +54,36 @@ async def test_a_silent_device_is_not_fresh_for_longer_than_its_call(station: St
         assert station.lease(device).fresh_until_s <= station.now() + FRESH_S + ROUNDING_S
 
 
-@every_device
-async def test_a_dead_wire_is_told_from_a_silent_device(station: Station, device: str) -> None:
+@pytest.mark.bus_off
+@pytest.mark.parametrize("device", ON_CAN)
+async def test_a_bus_off_is_told_from_a_silent_device(station: Station, device: str) -> None:
     calls = await ready(station, device)
-    async with station.disturbed(gone(device), device):
-        for name, call in calls.commands.items():
-            outcome = await outcome_of(call(station.lease(device)))
-            assert isinstance(outcome, LinkDown), f"{name}: {outcome}"
+    async with station.disturbed("can.bus_off", device):
+        await tell_a_dead_wire(station, device, calls)
+
+
+@every_serial_device
+async def test_an_unplugged_line_is_told_from_a_silent_device_and_carries_no_older_lease(
+    station: Station, device: str
+) -> None:
+    calls = await ready(station, device)
+    older = station.lease(device)
+    await station.answered()
+    async with station.disturbed("serial.unplugged", device):
+        await tell_a_dead_wire(station, device, calls)
+    for name, call in calls.commands.items():
+        outcome = await outcome_of(call(older))
+        assert isinstance(outcome, LinkDown), f"{name}, plugged in again: {outcome}"
+    await station.until_it_succeeds(lambda: next(iter(calls.commands.values()))(station.lease(device)))
+
+
+async def tell_a_dead_wire(station: Station, device: str, calls: PortCalls) -> None:
+    """Commands name the link; asking off does not raise."""
+    for name, call in calls.commands.items():
+        outcome = await outcome_of(call(station.lease(device)))
+        assert isinstance(outcome, LinkDown), f"{name}: {outcome}"
+    for off in calls.off:
+        assert off() is None
 
 
 @every_device
@@ -81,6 +105,8 @@ async def test_a_device_that_is_back_is_used_again(station: Station, device: str
             await call(station.lease(device))
     if device == "plc":
         await station.far_end.reset_plc()
+        # As any station that lost its PLC. Answers count again once the PLC has heard which token they are made with.
+        station.devices.plc.drop_permit()
         await station.answered()
     await call(station.lease(device))
 
@@ -92,10 +118,9 @@ async def test_asking_off_takes_no_lease_and_never_raises(station: Station, devi
     calls = calls_of(station, device)
     assert calls.off
     station.leases.revoke_all()
-    for fault in (silent(device), gone(device)):
-        async with station.disturbed(fault, device):
-            for off in calls.off:
-                assert off() is None
+    async with station.disturbed(silent(device), device):
+        for off in calls.off:
+            assert off() is None
     for off in calls.off:
         assert off() is None
 

@@ -79,7 +79,12 @@ async def test_without_contact_there_is_no_reading(station: Station) -> None:
     assert (await measured(station)).ohm > 1e6
 
 
-async def test_without_the_enable_of_the_plc_there_is_no_voltage(station: Station) -> None:
+async def test_without_the_plc_there_is_no_voltage(station: Station) -> None:
+    with pytest.raises(DeviceRefused, match="Interlock"):
+        await measured(station)
+
+
+async def test_when_the_plc_takes_its_enable_away_there_is_no_voltage(station: Station) -> None:
     await onto_poles(station)
     station.devices.plc.drop_permit()
     await station.until(lambda: station.status().discharging)

@@ -164,6 +164,7 @@ async def test_the_station_is_sensed(station: Station) -> None:
     assert sense.adapter == station.step("identify").count("adapter")
 
 
+@pytest.mark.bus_off
 async def test_an_answer_never_raises_on_a_dead_wire(station: Station) -> None:
     challenges: list[Challenge] = []
     station.devices.plc.listen(challenges.append, station.statuses.append)

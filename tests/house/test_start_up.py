@@ -11,7 +11,8 @@ import pytest
 HEAVY = ("numpy", "numba", "can", "sqlalchemy", "fastapi", "alembic", "cantools", "rich", "transitions")
 
 SCRIPT = """
-import json, sys
+import json, os, sys
+os._exit = sys.exit
 sys.argv = ["bmsctl", {argument!r}]
 from bmsctl.cli.main import run
 try:

@@ -195,7 +195,7 @@ class FakeBms(Fake):
         await asyncio.sleep(max(self.sleep_s + 1.0, 0.0))
         return last_s
 
-    def last_frame_s(self) -> float | None:
+    def last_status_s(self) -> float | None:
         return self.heard_s
 
     def dbc_revision(self) -> int | None:

@@ -113,8 +113,11 @@ class Bms(Protocol):
         """Loop time of the last frame, once the BMS has stopped sending for 1 s; no device need speak meanwhile."""
         ...
 
-    def last_frame_s(self) -> float | None:
-        """Loop time of the newest valid broadcast frame, None before the first. Cheap; never waits."""
+    def last_status_s(self) -> float | None:
+        """Loop time of the newest valid status frame, which tells of contactors and interlock; None before the first.
+
+        Whatever else a BMS goes on sending, without status it is silent. Cheap; never waits.
+        """
         ...
 
     async def frame_errors(self, lease: Lease, over: Second) -> int:

@@ -1,4 +1,4 @@
-"""Frames out of a python-can bus: any bus through `recv`, socketcan straight from its socket.
+"""Frames out of a python-can bus: any bus message by message, socketcan straight from its socket.
 
 Reading the socket costs a fraction of building python-can's messages, and the kernel tells how many frames it
 dropped, which python-can does not ask.
@@ -71,7 +71,7 @@ def reader_of(bus: can.BusABC, now: Callable[[], float]) -> FrameReader:
 
 
 class MessageReader:
-    """Implements FrameReader for any bus of python-can."""
+    """Implements FrameReader for any bus of python-can that has no filters of its own: they are not applied."""
 
     def __init__(self, bus: can.BusABC, now: Callable[[], float]) -> None:
         self._bus = bus
@@ -82,10 +82,10 @@ class MessageReader:
 
     def read(self, timeout_s: float) -> list[CanFrame]:
         frames: list[CanFrame] = []
-        recv, now = self._bus.recv, self._now
-        # python-can waits by the wall clock: after a step backwards it waits longer, but a frame still ends the wait.
-        message = recv(timeout_s)
-        for _ in range(BATCH):
+        # What every adapter implements: `recv` around it waits by the wall clock, and offers each frame to a log.
+        recv, now = self._bus._recv_internal, self._now
+        for already in range(BATCH):
+            message, _ = recv(0.0 if already else timeout_s)
             if message is None:
                 break
             if message.is_error_frame:
@@ -95,7 +95,6 @@ class MessageReader:
                 frames.append(
                     CanFrame(message.arbitration_id, bytes(message.data), now(), message.is_extended_id, message.is_fd)
                 )
-            message = recv(0.0) if len(frames) < BATCH else None
         # Only the bench's bus counts what was dropped on the way to it.
         self.lost = getattr(self._bus, "lost", 0)
         return frames

@@ -18,6 +18,8 @@ _TIME_ERROR = 5
 _TIMEX_BYTES = 256
 """At least the size of struct timex. All zero: change nothing, only tell."""
 
+_LIBC = ctypes.CDLL(None)
+
 
 class SystemClock:
     """Implements Clock with the clock of the operating system."""
@@ -36,5 +38,5 @@ def kernel_clock_disciplined() -> bool:
 
     Source: ntp_adjtime(3) of the C library, which chrony, ntpd and systemd-timesyncd all keep informed.
     """
-    state = ctypes.CDLL(None).ntp_adjtime(ctypes.create_string_buffer(_TIMEX_BYTES))
+    state = _LIBC.ntp_adjtime(ctypes.create_string_buffer(_TIMEX_BYTES))
     return 0 <= int(state) < _TIME_ERROR

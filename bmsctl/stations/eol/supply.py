@@ -31,7 +31,7 @@ async def _time_to_sleep(ctx: StepContext, released_s: float) -> Reading:
     try:
         last_s = await bms.silent(ctx.leases["bms"], within)
     except DeviceTimeout as error:
-        heard_s = bms.last_frame_s()
+        heard_s = bms.last_status_s()
         if heard_s is None or ctx.now() - heard_s > AWAKE_S:
             raise
         return Reading(within, "s", u95_s, detail=str(error), bound=ABOVE)

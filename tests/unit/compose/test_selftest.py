@@ -88,7 +88,7 @@ def test_a_plc_that_trips_too_late_forbids_high_voltage(store: Path, monkeypatch
     assert record["verdict"] == "FAIL"
     assert verdicts(record) | {"dead_man": "FAIL"} == verdicts(record)
     trip = measured(record, "trip_time")
-    assert trip["value"] == pytest.approx(0.5, abs=0.01)
+    assert trip["value"] == pytest.approx(0.45, abs=0.01)
     assert NO_HIGH_VOLTAGE in trip["reason"]
 
 

@@ -77,20 +77,53 @@ def test_a_hundred_signals_only_post(world: WiredWorld) -> None:
     assert {number: signal.getsignal(number) for number in ENDING} == before
 
 
-def test_a_signal_that_comes_before_anybody_listens_is_kept(tmp_path: Path) -> None:
-    posted: list[str] = []
+def test_a_signal_while_the_site_is_being_opened_interrupts_at_once(tmp_path: Path) -> None:
+    before = {number: signal.getsignal(number) for number in ENDING}
 
     @contextlib.contextmanager
     def slow_to_open() -> Iterator[WiredSite]:
-        os.kill(os.getpid(), signal.SIGTERM)
+        for number in ENDING:
+            os.kill(os.getpid(), number)
+        pytest.fail("went on opening")
         yield site_of(EMPTY, tmp_path / "tokens")
 
     async def main(site: Site) -> None:
+        pytest.fail("was run")
+
+    world = WiredWorld("test", True, slow_to_open)
+    with pytest.raises(KeyboardInterrupt):
+        world.run(main)
+    assert world.interrupted
+    assert {number: signal.getsignal(number) for number in ENDING} == before
+
+
+def test_where_nobody_listens_a_signal_cancels_main_once(world: WiredWorld) -> None:
+    ends: list[str] = []
+
+    async def main(site: Site) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(0.01)
+            ends.append("made safe")
+
+    with pytest.raises(KeyboardInterrupt):
+        world.run(main)
+    assert ends == ["made safe"]
+
+
+def test_who_listens_is_told_even_of_a_signal_just_before(world: WiredWorld) -> None:
+    posted: list[str] = []
+
+    async def main(site: Site) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
         site.on_interrupt(posted.append)
         await asyncio.sleep(0)
 
-    WiredWorld("test", True, slow_to_open).run(main)
-    assert posted[0] == "SIGTERM"
+    world.run(main)
+    assert posted == ["SIGTERM"]
 
 
 def test_in_a_thread_signals_are_somebody_elses(world: WiredWorld) -> None:

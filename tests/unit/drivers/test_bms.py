@@ -15,8 +15,9 @@ from bmsctl.drivers.bms import CanBms
 from bmsctl.errors import DeviceRefused, DeviceTimeout, LeaseRevoked, ReplyInvalid
 from bmsctl.protocols.bms_broadcast import AMPR_SMALL
 from bmsctl.protocols.dids import bitmap_of
+from firmware_stubs.bms import demo_key
 from firmware_stubs.plant import Element
-from tests.support.bms import Bench, Encode, Scripted, golden_exchanges, simulate
+from tests.support.bms import Bench, Encode, Scripted, channels_of, golden_exchanges, simulate
 
 
 def test_relays_follow_only_once_taken() -> None:
@@ -53,8 +54,25 @@ def test_opening_needs_no_lease_and_no_time_and_swallows_a_dead_link() -> None:
         t_s, relay, closed = bench.plant.commands[-1]
         assert (relay, closed) == (Relay.MAIN_MINUS, False)
         assert t_s - asked_s < 0.0205
-        bench.bus.station.bus_off = True
+        bench.bus.station.go_bus_off()
         bench.bms.open_relays()
+
+    simulate(main)
+
+
+@pytest.mark.parametrize("requests", range(1, 17))
+def test_a_driver_that_follows_another_opens_at_once_whatever_counter_came_last(requests: int) -> None:
+    async def main() -> None:
+        bench = Bench()
+        await bench.awake()
+        await bench.bms.take_relays(bench.lease)
+        for _ in range(requests):
+            await bench.bms.set_relays(bench.lease, {Relay.MAIN_MINUS})
+        following = CanBms(bench.bus.station, AMPR_SMALL, channels_of(bench.plant), demo_key)
+        following.open_relays()
+        await asyncio.sleep(0.03)
+        assert bench.plant.commands[-1][1:] == (Relay.MAIN_MINUS, False)
+        await following.set_relays(bench.lease, {Relay.MAIN_MINUS})
 
     simulate(main)
 
@@ -233,7 +251,7 @@ def test_everything_taken_is_told_and_given_back() -> None:
         assert bench.stub.dtcs.setting
         assert bench.plant.bled[-1][1] == 0
         await asyncio.sleep(10.0)
-        assert bench.loop.time() - (bms.last_frame_s() or 0.0) < 0.2
+        assert bench.loop.time() - (bms.last_status_s() or 0.0) < 0.2
         assert await bms.imd(lease, Second(30.0)) == pytest.approx(10e6, rel=0.15)
 
     simulate(main)

@@ -56,7 +56,7 @@ def test_before_the_first_frame() -> None:
     async def main() -> None:
         bench = Scripted()
         assert bench.bms.relays() is None
-        assert bench.bms.last_frame_s() is None
+        assert bench.bms.last_status_s() is None
         assert bench.bms.dbc_revision() is None
         with pytest.raises(DeviceTimeout, match="no frame 0x120"):
             await bench.bms.taps(bench.lease)
@@ -106,7 +106,7 @@ def test_a_bms_that_falls_silent_is_found_within_300_ms(unplug: str) -> None:
         with pytest.raises(DeviceTimeout, match="check the pack's signal connector"):
             await endlessly(lambda: bench.bms.taps(bench.lease))
         assert bench.loop.time() - fell_s < 0.35
-        assert bench.loop.time() - (bench.bms.last_frame_s() or 0.0) > 0.3
+        assert bench.loop.time() - (bench.bms.last_status_s() or 0.0) > 0.3
 
     simulate(main)
 
@@ -115,7 +115,7 @@ def test_bus_off_is_link_down() -> None:
     async def main() -> None:
         bench = Scripted().start()
         await asyncio.sleep(0.5)
-        bench.bus.station.bus_off = True
+        bench.bus.station.go_bus_off()
         with pytest.raises(LinkDown, match="bus_off"):
             await bench.bms.taps(bench.lease)
 
@@ -208,9 +208,23 @@ def test_a_frozen_status_frame_no_longer_shows_life() -> None:
         bench = Scripted(status=frozen).start()
         while bench.loop.time() < 1.6:
             await asyncio.sleep(0.05)
-            heard_s = bench.bms.last_frame_s()
+            heard_s = bench.bms.last_status_s()
             assert heard_s is not None
         assert heard_s == pytest.approx(1.0, abs=0.01)
+
+    simulate(main)
+
+
+def test_a_bms_that_sends_all_but_its_status_shows_no_life() -> None:
+    async def main() -> None:
+        bench = Scripted().start()
+        await asyncio.sleep(1.0)
+        bench.port.tamper = lambda frame: None if frame.can_id == codec.STATUS_ID else frame
+        await asyncio.sleep(1.0)
+        newest = bench.bms.newest_current()
+        assert newest is not None
+        assert newest[1] > 1.9
+        assert bench.bms.last_status_s() == pytest.approx(0.9, abs=0.01)
 
     simulate(main)
 
@@ -316,11 +330,13 @@ def test_alive_and_silent_tell_when() -> None:
         alive_s = await bench.bms.alive(bench.lease, Second(4.0))
         assert 0.6 < alive_s < 1.0
         assert bench.loop.time() - alive_s < 0.06
+        assert bench.lease.fresh_until_s == pytest.approx(bench.loop.time() + 1.0)
         bench.stub.set_supply(kl30=False, kl15=False)
         off_s = bench.loop.time()
         last_s = await bench.bms.silent(bench.lease, Second(5.0))
         assert off_s - 0.011 <= last_s <= off_s
         assert bench.loop.time() - last_s == pytest.approx(1.0, abs=0.01)
+        assert bench.lease.fresh_until_s == pytest.approx(bench.loop.time() + 1.0)
         with pytest.raises(DeviceTimeout, match="not awake within 2 s"):
             await bench.bms.alive(bench.lease, Second(2.0))
 

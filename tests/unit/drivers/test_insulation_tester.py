@@ -74,6 +74,7 @@ class Bench:
         self.object = InsulatedObject(ohm, farad, at_first_v=at_first_v)
         self.line = SimSerial("insulation_tester")
         self.stub = InsulationTesterStub(self.line.device, self.object, 1)
+        self.stub.enabled = True
         self.heard: list[str] = []
         garble_commands(self.line, self._hear)
         self.driver = ScpiInsulationTester(self.line.station)

@@ -165,7 +165,7 @@ def test_a_revoked_lease_sends_nothing_but_open_all_goes_out() -> None:
 def test_open_all_survives_a_dead_bus() -> None:
     async def main() -> None:
         peer = Peer()
-        peer.bus.station.bus_off = True
+        peer.bus.station.go_bus_off()
         peer.driver.open_all()
         with pytest.raises(LinkDown):
             await peer.driver.connect(peer.lease, {D})

@@ -255,7 +255,7 @@ async def test_a_revoked_lease_sends_nothing() -> None:
 @on_loop
 async def test_dropping_and_switching_off_survive_a_dead_bus() -> None:
     peer = Peer()
-    peer.bus.station.bus_off = True
+    peer.bus.station.go_bus_off()
     peer.driver.drop_permit()
     peer.driver.supply_off()
     peer.driver.answer(Challenge(1, 2, 0.0))

@@ -247,7 +247,7 @@ def test_a_lease_revoked_in_the_middle_of_a_long_answer_sends_no_flow_control() 
 def test_bus_off_is_said() -> None:
     async def main() -> None:
         server = Server()
-        server.bus.station.bus_off = True
+        server.bus.station.go_bus_off()
         with pytest.raises(LinkDown):
             await server.client.read(server.lease, 0xF187)
 

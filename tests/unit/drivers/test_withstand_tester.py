@@ -73,6 +73,7 @@ class Bench:
         self.object = InsulatedObject(ohm, breakdown_v=breakdown_v, at_first_v=at_first_v)
         self.line = SimSerial("withstand_tester")
         self.stub = WithstandTesterStub(self.line.device, self.object, 1)
+        self.stub.enabled = True
         self.heard: list[str] = []
         garble_commands(self.line, self._hear)
         self.driver = ScpiWithstandTester(self.line.station)

@@ -26,6 +26,7 @@ class Station:
         self.object = InsulatedObject(ohm, farad, at_first_v=at_first_v)
         self.line = SimSerial("insulation_tester")
         self.stub = InsulationTesterStub(self.line.device, self.object, seed)
+        self.stub.enabled = True
         self.scpi = RawScpi(self.line)
 
     async def program(self, *steps: tuple[str, ...]) -> Station:

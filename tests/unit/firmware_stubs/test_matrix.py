@@ -162,6 +162,37 @@ def test_only_the_load_moves_under_voltage(
     run(main)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "potential_v", "found"),
+    [
+        (frozenset(), {INSULATION, PLUS}, {Node.TESTER: 500.0}, frozenset()),
+        ({D, L}, {D, C, CYCLER}, {Node.CYCLER: 61.0}, {D}),
+        ({D}, {D, L}, HOT, {D, L}),
+    ],
+)
+def test_a_contact_does_not_close_on_a_voltage_that_came_while_it_moved(
+    before: Set[Route], after: Set[Route], potential_v: dict[Node, float], found: Set[Route]
+) -> None:
+    async def main() -> None:
+        station = Station()
+        await station.request(before)
+        station.alive += 1
+        data = matrix.encode_request(matrix.Request(after, station.alive))
+        station.bus.station.send(CanFrame(matrix.REQUEST_ID, data))
+        await asyncio.sleep(0.010)
+        assert station.changes[-1][1].moving
+        station.plant.potential_v = potential_v
+        await asyncio.sleep(0.1)
+        feedback = station.changes[-1][1]
+        assert (feedback.routes, feedback.moving, feedback.fault) == (found, False, False)
+        assert feedback.refusal is (Refusal.NONE if found == after else Refusal.HOT)
+        assert feedback.echo == station.alive
+        station.plant.potential_v = {}
+        assert (await station.request(after)).routes == after
+
+    run(main)
+
+
 def test_without_feed_only_the_digitizer_can_be_routed_and_stays() -> None:
     async def main() -> None:
         station = Station(fed=False)

@@ -26,6 +26,7 @@ class Station:
         self.object = InsulatedObject(ohm, breakdown_v=breakdown_v)
         self.line = SimSerial("withstand_tester")
         self.stub = WithstandTesterStub(self.line.device, self.object, seed)
+        self.stub.enabled = True
         self.scpi = RawScpi(self.line)
 
     async def started(self, *items: str, judge_ramp: bool = True) -> Station:
@@ -155,6 +156,21 @@ def test_less_than_the_lower_limit_fails() -> None:
         station = await Station(1e9).started(*WITHSTAND, "DC:LIM:LOW 0.0001")
         await station.done()
         assert await station.code() == "34"
+
+    run(main)
+
+
+def test_it_starts_nothing_until_it_is_enabled() -> None:
+    async def main() -> None:
+        line, tested = SimSerial("withstand_tester"), InsulatedObject(1e9)
+        stub = WithstandTesterStub(line.device, tested, 1)
+        scpi = RawScpi(line)
+        await scpi.tell(*(f":SAFE:STEP1:{item}" for item in WITHSTAND))
+        assert await scpi.ask(":SAFE:STAR;:SYST:ERR?") == '-200,"Execution error;Interlock open"'
+        assert tested.sources == []
+        stub.enabled = True
+        await scpi.tell(":SAFE:STAR")
+        assert stub.running
 
     run(main)
 

@@ -299,7 +299,6 @@ def test_a_hub_that_is_killed_is_noticed_and_can_be_replaced(tmp_path: Path) -> 
         hub.kill()
         reader.join(DEADLINE_S)
         assert "the hub is gone" in str(failed)
-        assert bus.state is can.BusState.ERROR
         with pytest.raises(can.CanOperationError, match="the hub is gone"):
             bus.send(message(1))
     with running_hub(tmp_path, "pack"), contextlib.ExitStack() as stack:

@@ -95,7 +95,7 @@ class Station:
             raise self.error
         return "an instrument"
 
-    def last_frame_s(self) -> float:
+    def last_status_s(self) -> float:
         return self.heard_s
 
 

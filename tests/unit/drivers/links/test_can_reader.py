@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import can
 import pytest
@@ -109,3 +109,27 @@ def test_other_buses_are_read_through_python_can() -> None:
             assert [len(reader.read(0.0)) for _ in range(3)] == [BATCH, 10, 0]
 
     asyncio.run(main())
+
+
+class Scripted(can.BusABC):
+    """An adapter that has these messages."""
+
+    def __init__(self, messages: Iterable[can.Message]) -> None:
+        self._messages = iter(messages)
+        super().__init__(channel="scripted")
+
+    def _recv_internal(self, timeout: float | None) -> tuple[can.Message | None, bool]:
+        return next(self._messages, None), False
+
+    def send(self, msg: can.Message, timeout: float | None = None) -> None:
+        raise NotImplementedError
+
+
+def test_error_frames_among_a_full_batch_cost_no_frame() -> None:
+    messages = [can.Message(arbitration_id=0x100, is_extended_id=False, data=b"x") for _ in range(2 * BATCH)]
+    messages[5] = can.Message(is_error_frame=True)
+    with Scripted(messages) as bus:
+        reader = MessageReader(bus, lambda: T_S)
+        batches = [len(reader.read(0.0)) for _ in range(3)]
+    assert batches == [BATCH - 1, BATCH, 0]
+    assert reader.errors == 1

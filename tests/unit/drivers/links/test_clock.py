@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ from typing import NoReturn
 
 import pytest
 
+from bmsctl.drivers.links import clock
 from bmsctl.drivers.links.clock import SystemClock, kernel_clock_disciplined
 from tests.unit.drivers.links.waiting import until
 
@@ -21,7 +21,7 @@ from tests.unit.drivers.links.waiting import until
 def test_wall_time_is_the_systems_with_the_kernels_word_for_it(
     monkeypatch: pytest.MonkeyPatch, state: int, quality: str
 ) -> None:
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace(ntp_adjtime=lambda buffer: state))
+    monkeypatch.setattr(clock, "_LIBC", SimpleNamespace(ntp_adjtime=lambda buffer: state))
     before_s = time.time()
     utc = SystemClock().utc()
     assert before_s <= utc.unix_s <= time.time()
@@ -105,6 +105,7 @@ def test_one_work_that_hangs_holds_up_no_other() -> None:
 
 HANGING = """
 import asyncio, threading
+from bmsctl.drivers.links import clock
 from bmsctl.drivers.links.clock import SystemClock
 
 async def main():

@@ -64,10 +64,10 @@ def test_kl30_alone_does_not_wake_it() -> None:
         bench = Bench()
         bench.stub.set_supply(kl30=True, kl15=False)
         await asyncio.sleep(5.0)
-        assert bench.bms.last_frame_s() is None
+        assert bench.bms.last_status_s() is None
         bench.stub.set_supply(kl30=True, kl15=True)
         await asyncio.sleep(1.0)
-        assert bench.bms.last_frame_s() is not None
+        assert bench.bms.last_status_s() is not None
 
     simulate(main)
 
@@ -142,7 +142,7 @@ def test_kl30_off_is_dead_at_once_and_drops_the_contactors() -> None:
         bench.stub.set_supply(kl30=False, kl15=True)
         assert bench.plant.commands[-1] == (off_s, Relay.MAIN_MINUS, False)
         await asyncio.sleep(5.0)
-        assert (bench.bms.last_frame_s() or math.inf) <= off_s
+        assert (bench.bms.last_status_s() or math.inf) <= off_s
 
     simulate(main)
 
@@ -157,7 +157,7 @@ def test_sleep_comes_about_25_s_after_the_wake_line_and_not_if_it_returns() -> N
         await asyncio.sleep(10.0)
         bench.stub.set_supply(kl30=True, kl15=True)
         await asyncio.sleep(60.0)
-        assert bench.loop.time() - (bench.bms.last_frame_s() or 0.0) < 0.2
+        assert bench.loop.time() - (bench.bms.last_status_s() or 0.0) < 0.2
         bench.stub.set_supply(kl30=True, kl15=False)
         off_s = bench.loop.time()
         last_s = await bench.bms.silent(bench.lease, Second(60.0))

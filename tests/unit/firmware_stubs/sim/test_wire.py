@@ -12,6 +12,7 @@ from bmsctl.errors import LeaseRevoked, LinkDown
 from firmware_stubs.ports import Cyclic
 from firmware_stubs.sim.loop import run
 from firmware_stubs.sim.wire import CAN_FRAME_S, SimCan, SimSerial
+from firmware_stubs.sim.wires import SimWires
 
 
 def counted(encoded: list[int], can_id: int = 0x100, period_s: float = 0.1) -> Cyclic:
@@ -125,7 +126,7 @@ def test_bus_off_is_an_error_to_send_and_deafness() -> None:
         bus = SimCan("bms")
         seen: list[CanFrame] = []
         bus.station.push([0x10], seen.append)
-        bus.station.bus_off = True
+        bus.station.go_bus_off()
         with pytest.raises(LinkDown, match="bus-off"):
             bus.station.send(CanFrame(0x20, b""))
         bus.ecu("bms").emit(CanFrame(0x10, b""))
@@ -134,6 +135,41 @@ def test_bus_off_is_an_error_to_send_and_deafness() -> None:
         assert bus.station.health().state is LinkState.BUS_OFF
 
     run(main(), 1.0)
+
+
+def test_a_link_whose_controller_went_bus_off_names_its_bus_and_does_not_come_back() -> None:
+    async def main() -> None:
+        wires = SimWires()
+        wires.bus_off("plc", True)
+        wires.bus_off("plc", False)
+        with pytest.raises(LinkDown, match=r"can\.station: .*bus-off"):
+            wires.bus("matrix").station.send(CanFrame(0x20, b""))
+        wires.bus("bms").station.send(CanFrame(0x20, b""))
+
+    run(main(), 1.0)
+
+
+def test_a_line_that_is_plugged_in_again_carries_no_older_lease() -> None:
+    async def main() -> None:
+        line = SimSerial("cycler")
+        heard: list[bytes] = []
+        line.device.listen(heard.append)
+        book = LeaseBook(asyncio.get_running_loop().time)
+        older = book.grant("cycler", 1.0)
+        await asyncio.sleep(1.0)
+        line.station.down = True
+        with pytest.raises(LinkDown, match="gone"):
+            line.station.write(b"off")
+        line.station.down = False
+        with pytest.raises(LinkDown, match="start the run anew"):
+            line.station.write(b"on", older)
+        line.station.write(b"off")
+        book.release(older)
+        line.station.write(b"identify", book.grant("cycler", 1.0))
+        await asyncio.sleep(1.0)
+        assert heard == [b"off", b"identify"]
+
+    run(main(), 10.0)
 
 
 def test_serial_bytes_take_their_time_and_keep_their_order() -> None:
@@ -171,15 +207,11 @@ def test_in_bus_off_the_newest_frame_grows_old() -> None:
         bus.station.latch([0x100])
         bus.ecu("bms").start([counted([])])
         await asyncio.sleep(1.05)
-        bus.station.bus_off = True
+        bus.station.go_bus_off()
         await asyncio.sleep(1.0)
         frame = bus.station.newest(0x100)
         assert frame is not None
         assert frame.data == bytes([10])
-        bus.station.bus_off = False
-        frame = bus.station.newest(0x100)
-        assert frame is not None
-        assert frame.data == bytes([20])
 
     run(main(), 100.0)
 
