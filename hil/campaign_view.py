@@ -10,25 +10,24 @@ import click
 
 from bmsctl.cli.tables import print_table
 from bmsctl.cli.verdicts import coloured
-from firmware_stubs.faults import FAULTS
+from bmsctl.domain.world import FaultCase
 from hil.campaign import FaultResult
-from hil.wire_faults import WireFault
 
 
-def print_faults(faults: Sequence[WireFault], *, as_json: bool) -> None:
+def print_faults(faults: Sequence[FaultCase], *, as_json: bool) -> None:
     """What a campaign would run."""
     if as_json:
-        click.echo(json.dumps([_fault(fault) for fault in faults], ensure_ascii=False, indent=2))
+        click.echo(json.dumps([_case(case) for case in faults], ensure_ascii=False, indent=2))
         return
-    rows = [(FAULTS[f.kind].catalogue_id, f.kind, f.device, f.step, f"{f.after_s:g} s", f.verdict) for f in faults]
-    print_table(("number", "fault", "device", "step", "after", "expected"), rows)
+    rows = [(case.catalogue_id, case.kind, case.target, case.begins_in, case.verdict) for case in faults]
+    print_table(("number", "fault", "device", "begins in", "expected"), rows)
 
 
 def print_result(result: FaultResult) -> None:
     """One run, as soon as it is done."""
-    fault = result.fault
-    told = "; ".join([*result.wrong, *filter(None, [result.contention])]) or "as expected"
-    click.echo(f"{coloured(result.verdict)} {fault.kind:<16} {fault.device:<18} seed {result.seed}: {told}")
+    case = result.case
+    told = "; ".join(filter(None, [result.wrong or "as expected", result.contention]))
+    click.echo(f"{coloured(result.verdict)} {case.kind:<18} {case.target:<18} {case.begins_in:<18} {told}")
 
 
 def print_summary(results: Sequence[FaultResult], *, as_json: bool) -> None:
@@ -41,22 +40,21 @@ def print_summary(results: Sequence[FaultResult], *, as_json: bool) -> None:
         click.echo(f"{len(results) - len(wrong)} of {len(results)} runs as expected", err=True)
 
 
-def _fault(fault: WireFault) -> Mapping[str, Any]:
+def _case(case: FaultCase) -> Mapping[str, Any]:
     return {
-        "number": FAULTS[fault.kind].catalogue_id,
-        "kind": fault.kind,
-        "device": fault.device,
-        "step": fault.step,
-        "after_s": fault.after_s,
-        "expected": fault.verdict,
+        "number": case.catalogue_id,
+        "kind": case.kind,
+        "device": case.target,
+        "step": case.begins_in,
+        "expected": case.verdict,
     }
 
 
 def _result(result: FaultResult) -> Mapping[str, Any]:
     return {
-        **_fault(result.fault),
+        **_case(result.case),
         "seed": result.seed,
         "verdict": result.verdict,
-        "wrong": list(result.wrong),
+        "wrong": result.wrong,
         "contention": result.contention,
     }

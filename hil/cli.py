@@ -176,30 +176,27 @@ def campaign(
     recipes: Path | None,
     as_json: bool,
 ) -> None:
-    """Run the faults of wires and safety chain, each in a step where its device matters, and compare the verdicts."""
-    from bmsctl.errors import BmsctlError, RecipeError
+    """Run the station's faults, each in the first step that rests on its device, and compare the verdicts."""
+    from bmsctl.compose.fault_campaign import chosen
+    from bmsctl.errors import BmsctlError, RecipeError, ScenarioError
     from hil.bench import a_bench, prefer_this_process
-    from hil.campaign import run_campaign
+    from hil.campaign import bench_cases, run_campaign
     from hil.campaign_view import print_faults, print_result, print_summary
-    from hil.wire_faults import chosen
 
-    try:
-        wanted = chosen(faults)
-    except ValueError as error:
-        leave(USAGE, f"--faults: {error}")
-    if only_list:
-        print_faults(wanted, as_json=as_json)
-        return
     results = []
     try:
         recipe = _recipe(pack, recipes, dwell_factor)
+        wanted = chosen(bench_cases(recipe), faults)
+        if only_list:
+            print_faults(wanted, as_json=as_json)
+            return
         prefer_this_process()
         with a_bench(folder) as bench:
             for result in run_campaign(bench, recipe, wanted, seeds):
                 results.append(result)
                 if not as_json:
                     print_result(result)
-    except RecipeError as error:
+    except (RecipeError, ScenarioError) as error:
         leave(USAGE, str(error))
     except BmsctlError as error:
         leave(STATION, str(error))

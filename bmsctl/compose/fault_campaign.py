@@ -27,15 +27,18 @@ class FaultResult:
 
 
 def chosen_cases(pack: str, recipes: Path | None, faults: str) -> list[FaultCase]:
-    """The cases of a pack whose kind is among `faults`: "all", or names and catalogue numbers with commas between.
+    """The cases of a pack whose fault is chosen; raises as `chosen` and `RecipeBook.by_pack`."""
+    return chosen(fault_cases("sim", RecipeBook(recipes).by_pack(pack, SIMULATED_DAY)), faults)
+
+
+def chosen(cases: Sequence[FaultCase], faults: str) -> list[FaultCase]:
+    """Those whose kind is among `faults`: "all", or names and catalogue numbers with commas between.
 
     Raises:
         ScenarioError: a fault has no case.
-        RecipeError: as `RecipeBook.by_pack`.
     """
-    cases = fault_cases("sim", RecipeBook(recipes).by_pack(pack, SIMULATED_DAY))
     if faults == ALL:
-        return cases
+        return list(cases)
     wanted = [name.strip() for name in faults.split(",")]
     known = {case.kind for case in cases} | {case.catalogue_id for case in cases}
     unknown = [name for name in wanted if name not in known]
