@@ -65,7 +65,7 @@ def bench_up(folder: Path, bench_file: Path = STANDARD, can: str = "auto") -> It
     with ExitStack() as stack:
         if layout.kind is CanKind.BENCH and layout.stub_buses:
             children.append(stack.enter_context(_child("hil.hub", str(layout.folder), *layout.stub_buses)))
-        stubs = ("hil.stubs_process", str(layout.folder), layout.kind.value, str(bench_file.absolute()))
+        stubs = ("hil.stubs", str(layout.folder), layout.kind.value, str(bench_file.absolute()))
         children.append(stack.enter_context(_child(*stubs)))
         layout.station_file.write_text(layout.station_text(), "utf-8")
         stack.callback(layout.station_file.unlink, missing_ok=True)

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple, Self
 
 from bmsctl.domain.links import CanFrame
 from bmsctl.protocols import bms_broadcast, plc
-from hil import stubs_process
 from hil.bench import _child
 from hil.bench_file import STANDARD, read_bench_file
-from hil.far_end import RealWires
 from hil.layout import CanKind, Layout
-from hil.ptys import Pty
+from hil.stubs import __main__ as stubs_process
+from hil.stubs.far_end import RealWires
+from hil.stubs.ptys import Pty
 
 LOG = "witness.jsonl"
 REPORTED = {"plc": plc.STATUS_CHANGED_ID, "bms": bms_broadcast.CURRENT_ID}

@@ -92,7 +92,7 @@ def test_a_killed_station_leaves_the_pack_to_the_plc(bench: Bench, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("victim", "says"),
-    [("hil.hub", "the hub is gone"), ("hil.stubs_process", "the bench no longer answers")],
+    [("hil.hub", "the hub is gone"), ("hil.stubs", "the bench no longer answers")],
 )
 def test_a_bench_that_dies_ends_the_run_as_invalid(tmp_path: Path, victim: str, says: str) -> None:
     with own_bench(can="bench") as bench, StationProcess(bench.layout, tmp_path, "wait") as station:

@@ -16,8 +16,8 @@ from pyvisa.resources import SerialInstrument
 from firmware_stubs import cycler, insulation_tester, lv_supply, ohmmeter, withstand_tester
 from firmware_stubs.plant import Node
 from firmware_stubs.ports import SerialPort
-from hil.far_end import RealWires
-from hil.ptys import Pty
+from hil.stubs.far_end import RealWires
+from hil.stubs.ptys import Pty
 from tests.support.fake_plant import FakePlant
 
 SEED = 1

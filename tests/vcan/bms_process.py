@@ -11,7 +11,7 @@ import sys
 from bmsctl.drivers.links.can_url import open_bus
 from bmsctl.protocols.bms_broadcast import MESSAGE_SETS
 from firmware_stubs.bms import BmsCondition, BmsStub, BmsVariant
-from hil.far_end import RealWires
+from hil.stubs.far_end import RealWires
 from tests.support.bms import IDENTITY, FakePlant
 
 START_UP_S = 4.0

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from firmware_stubs.ports import Pieces
-from hil.ptys import Pty
+from hil.stubs.ptys import Pty
 
 READ_BYTES = 65_536
 UNREAD_MAX_BYTES = 262_144

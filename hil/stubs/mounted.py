@@ -15,9 +15,9 @@ from firmware_stubs.plc import PlcStub
 from firmware_stubs.scenario import Fault, Scenario
 from firmware_stubs.wiring import MODULE_PART_NUMBER, Wiring
 from firmware_stubs.world import eol_scenario
-from hil.far_end import RealWires
 from hil.layout import CanKind, Layout
 from hil.stall import StallWatch
+from hil.stubs.far_end import RealWires
 
 SAFE_AFTER_S = 6.5
 """A station that has gone leaves the pack to the safety PLC: 0.3 s to the trip, 5 s to discharge, and room."""

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 
 from bmsctl.errors import BmsctlError
 from hil.control import LINE_MAX, VERSION, encode
-from hil.far_end import RealWires
 from hil.layout import Layout
-from hil.mounted import MountedPack
+from hil.stubs.far_end import RealWires
+from hil.stubs.mounted import MountedPack
 
 Outcome = dict[str, Any]
 

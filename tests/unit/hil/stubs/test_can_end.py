@@ -13,7 +13,7 @@ import pytest
 
 from bmsctl.domain.links import CanFrame
 from firmware_stubs.ports import Cyclic
-from hil.can_end import BusEnd, CanEnd
+from hil.stubs.can_end import BusEnd, CanEnd
 
 PERIOD_S = 0.01
 PATIENCE_S = 10.0

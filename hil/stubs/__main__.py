@@ -1,4 +1,4 @@
-"""The process in which a bench's stubs live: `python -m hil.stubs_process FOLDER KIND [BENCH_FILE]`.
+"""The process in which a bench's stubs live: `python -m hil.stubs FOLDER KIND [BENCH_FILE]`.
 
 Prints "ready" when it listens, and ends at SIGTERM or SIGINT. Buses, serial ports and the listening socket are
 opened once and outlive the packs.
@@ -21,11 +21,11 @@ from bmsctl.drivers.links.can_url import open_bus
 from bmsctl.errors import BmsctlError
 from hil.bench_file import STANDARD, read_bench_file
 from hil.control import BenchError, answers
-from hil.far_end import RealWires
 from hil.hub.control import HubControl, HubError
 from hil.layout import STATION_NODE, CanKind, Layout
-from hil.ptys import Pty
-from hil.session import Outcome, Session
+from hil.stubs.far_end import RealWires
+from hil.stubs.ptys import Pty
+from hil.stubs.session import Outcome, Session
 from hil.warm import warm_up
 
 STUBS_NODE = "stubs"

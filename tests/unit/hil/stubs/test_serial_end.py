@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hil.ptys import Pty
-from hil.serial_end import UNREAD_MAX_BYTES, SerialEnd
+from hil.stubs.ptys import Pty
+from hil.stubs.serial_end import UNREAD_MAX_BYTES, SerialEnd
 
 PATIENCE_S = 10.0
 

@@ -15,10 +15,10 @@ from bmsctl.domain.links import CanFrame
 from bmsctl.protocols import scpi
 from firmware_stubs.faults import SCPI_DEVICES
 from firmware_stubs.ports import BUS_OF, SERIAL_DEVICES, DisturbedCan, DisturbedSerial
-from hil.can_end import BusEnd, CanEnd
-from hil.open_ends import OpenCan, OpenSerial
-from hil.ptys import Pty
-from hil.serial_end import SerialEnd
+from hil.stubs.can_end import BusEnd, CanEnd
+from hil.stubs.open_ends import OpenCan, OpenSerial
+from hil.stubs.ptys import Pty
+from hil.stubs.serial_end import SerialEnd
 
 
 def _impossible(bus: str, on: bool) -> None:

@@ -10,7 +10,7 @@ from bmsctl.errors import ScenarioError
 from firmware_stubs.world import eol_scenario
 from hil.bench_file import BenchFile, RealLine
 from hil.layout import CanKind, Layout
-from hil.mounted import possible
+from hil.stubs.mounted import possible
 
 REAL = BenchFile(can={"station": "socketcan://can0"}, serial={"cycler": RealLine("/dev/ttyUSB0")})
 
