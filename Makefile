@@ -36,10 +36,10 @@ test-bench: setup
 	$(BIN)/python -m pytest -m bench -n $(JOBS) --dist loadfile tests/contract tests/hil
 
 test-vcan: setup
-	hil/vcan/run --timeout 1200 $(BIN)/python -m pytest -m vcan tests/vcan $(CAN_CONTRACTS)
+	hil/vcan/run $(BIN)/python -m pytest -m vcan tests/vcan
 
-test-vcan-all: setup
-	hil/vcan/run --timeout 2400 $(BIN)/python -m pytest -m vcan tests/vcan tests/contract
+test-vcan-all: test-vcan
+	hil/vcan/run --timeout 2400 $(BIN)/python -m pytest -m vcan tests/contract
 
 bench: $(BENCH_STAMP)
 	.venv-bench/bin/python -m tests.bench
