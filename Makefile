@@ -6,9 +6,6 @@ BENCH_STAMP := .venv-bench/.installed
 JOBS ?= auto
 DEMO_STORE := $(shell mktemp -u -d)/store
 
-# Contracts of the devices on CAN, and what all ports have in common: the others say little about sockets and take long.
-CAN_CONTRACTS := $(patsubst %,tests/contract/test_%.py,bms matrix plc every_port)
-
 .PHONY: setup demo test test-bench test-vcan test-vcan-all bench lint
 
 setup: $(STAMP)
