@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from bmsctl import __version__
-from bmsctl.cli.exits import INTERRUPTED, STATION, USAGE
-from bmsctl.cli.signals import ignore, listen
-from bmsctl.cli.streams import output_error, protect
+from bmsctl.cli.process import run_command
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "sim": ("bmsctl.cli.sim", "Run packs through a simulated station."),
@@ -50,34 +46,4 @@ def cli() -> None:
 
 def run() -> NoReturn:
     """Entry point of the installed script."""
-    code = INTERRUPTED
-    try:
-        listen()
-        protect()
-        code = _run()
-        ignore()
-    except KeyboardInterrupt:
-        ignore()
-    error = output_error()
-    if error is not None:
-        click.echo(f"bmsctl: stdout cannot be written: {error}; what was recorded is safe", err=True)
-        code = STATION
-    sys.stderr.flush()
-    os._exit(code)  # A thread that hangs in a driver must not keep the process of a safe station.
-
-
-def _run() -> int:
-    try:
-        code = cli.main(prog_name="bmsctl", standalone_mode=False)
-    except click.Abort:
-        return INTERRUPTED
-    except click.ClickException as error:
-        error.show(sys.stderr)
-        return USAGE
-    except Exception as error:
-        if os.environ.get("BMSCTL_DEBUG"):
-            raise
-        click.echo(f"bmsctl: internal error: {type(error).__name__}: {error}", err=True)
-        click.echo("Nothing that was recorded is lost. Run it again with BMSCTL_DEBUG=1 and report it.", err=True)
-        return STATION
-    return code if isinstance(code, int) else 0
+    run_command(cli, "bmsctl", "bmsctl")

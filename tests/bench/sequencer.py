@@ -13,7 +13,7 @@ import resource
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +62,6 @@ class IdlePlc:
         return PlcStatus(True, True, False, False, TripCause.NONE, False, False, False, True, True, now_s)
 
 
-class Named:
-    """A digitizer of which only the name is asked."""
-
-    async def identify(self, lease: Any) -> str:
-        return "bench"
-
-
 class NoSafe:
     """Nothing to make safe."""
 
@@ -105,9 +98,8 @@ async def one_run(folder: Path, recipe: Recipe) -> dict[str, Any]:
     now = asyncio.get_running_loop().time
     journal = Journal.open(folder, RealClock())
     plc: Any = IdlePlc()
-    none: Any = None
     safe: Any = NoSafe()
-    named: Any = Named()
+    unused: dict[str, Any] = {field.name: None for field in fields(Devices)}
     leases = LeaseBook(now)
     sequencer = Sequencer(plc, leases, safe, now)
     owner = asyncio.get_running_loop().create_task(sequencer.own())
@@ -119,14 +111,17 @@ async def one_run(folder: Path, recipe: Recipe) -> dict[str, Any]:
         recipe=recipe.eol,
         pack=recipe.pack,
         label="BENCH1",
+        vin=None,
         token=1,
         record_id="bench",
-        devices=Devices(plc, none, none, named, none),
+        devices=Devices(**{**unused, "plc": plc}),
         leases=leases,
         log=journal.open_run(replace(opened(), recipe=recipe.to_json())),
         watch=None,
         now=now,
         utc_text=lambda: "2026-01-01T00:00:00Z",
+        serial_numbers={},
+        instruments=(),
     )
     record = await (await sequencer.start(job))
     size = (folder / "record.json").write_text(json.dumps(record))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bmsctl.cli import main
+from bmsctl.cli import main, process
 
 COMMAND = [sys.executable, "-m", "bmsctl"]
 
@@ -38,7 +38,7 @@ def test_an_internal_error_is_reported_without_a_traceback(
         raise ZeroDivisionError("oops")
 
     monkeypatch.setattr(main.cli, "main", broken)
-    assert main._run() == 3
+    assert process._code(main.cli, "bmsctl", "bmsctl") == 3
     said = capsys.readouterr().err
     assert "internal error: ZeroDivisionError: oops" in said
     assert "Traceback" not in said
