@@ -7,7 +7,6 @@ level after import.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -15,6 +14,8 @@ from pathlib import Path
 
 import openhtf
 from openhtf.output.callbacks import json_factory
+
+from tests.bench.memory import peak_kib
 
 PHASES = 100
 MEASUREMENTS = 10
@@ -34,7 +35,7 @@ def make_phase(number: int) -> openhtf.PhaseDescriptor:
 
 
 def main() -> None:
-    base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    base_kib = peak_kib()
     with tempfile.TemporaryDirectory() as folder:
         test = openhtf.Test(*(make_phase(number) for number in range(PHASES)))
         path = Path(folder) / "record.json"
@@ -44,8 +45,8 @@ def main() -> None:
         cpu_s = time.process_time() - started
         assert passed
         size = path.stat().st_size
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    json.dump({"cpu_s": cpu_s, "peak_mib": (peak_kib - base_kib) / 1024, "bytes": size}, sys.stdout)
+    end_kib = peak_kib()
+    json.dump({"cpu_s": cpu_s, "peak_mib": (end_kib - base_kib) / 1024, "bytes": size}, sys.stdout)
     sys.stdout.write("\n")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -33,6 +32,7 @@ from bmsctl.stations.sequencer import Sequencer
 from bmsctl.stations.step import Step, StepContext
 from bmsctl.store.journal import Journal
 from tests.bench.apart import without_fsync
+from tests.bench.memory import peak_kib
 from tests.support.attempts import opened
 from tests.support.simulate import RECIPE
 
@@ -136,11 +136,11 @@ def main() -> None:
     register()
     gc.freeze()
     recipe = Recipe.of("1", RECIPE.pack, {"stacking": (), "eol": steps()}, {})
-    base_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    base_kib = peak_kib()
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner, without_fsync():
         result = runner.run(one_run(Path(folder), recipe))
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    json.dump({**result, "peak_mib": (peak_kib - base_kib) / 1024}, sys.stdout)
+    end_kib = peak_kib()
+    json.dump({**result, "peak_mib": (end_kib - base_kib) / 1024}, sys.stdout)
     sys.stdout.write("\n")
 
 
