@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bmsctl.domain.lease import Lease
-from bmsctl.domain.ports import IncomingModule
+from bmsctl.domain.ports import IncomingModule, Instruction
 from bmsctl.domain.units import Second, Volt
 from bmsctl.errors import DeviceRefused, DeviceTimeout
 from firmware_stubs.noise import draw
@@ -28,18 +28,18 @@ class SimOperator:
         self.refusal: str | None = None
         self.seen: list[str] = []
 
-    async def confirm(self, lease: Lease, instruction: str, within: Second) -> None:
+    async def confirm(self, lease: Lease, instruction: Instruction, within: Second) -> None:
         lease.check()
         lease.quiet_for(within)
-        self.seen.append(instruction)
+        self.seen.append(instruction.text)
         after_s = float(self._draws.uniform(*CONFIRM_S))
         if self.absent or after_s > within:
             await asyncio.sleep(within)
-            raise DeviceTimeout("operator", f"nobody confirmed {instruction!r} within {within:g} s")
+            raise DeviceTimeout("operator", f"nobody confirmed {instruction.text!r} within {within:g} s")
         await asyncio.sleep(after_s)
         lease.touch()
         if self.refusal is not None:
-            raise DeviceRefused("operator", f"{instruction!r} cannot be done: {self.refusal}")
+            raise DeviceRefused("operator", f"{instruction.text!r} cannot be done: {self.refusal}")
 
 
 class DeliveredPlant(Protocol):
@@ -63,12 +63,12 @@ class SimMes:
         self.silent = False
         self.empty = False
 
+    async def released(self, pack_serial: str, station: str, within: Second) -> str | None:
+        await self._answer(within)
+        return None if pack_serial == self._pack_serial else f"{pack_serial} is not known"
+
     async def modules(self, pack_serial: str, within: Second) -> Sequence[IncomingModule]:
-        after_s = float(self._draws.uniform(*ANSWER_S))
-        if self.silent or after_s > within:
-            await asyncio.sleep(within)
-            raise DeviceTimeout("genealogy", f"no answer within {within:g} s; check the network")
-        await asyncio.sleep(after_s)
+        await self._answer(within)
         if self.empty or pack_serial != self._pack_serial:
             return ()
         return tuple(
@@ -82,3 +82,11 @@ class SimMes:
             )
             for slot, age_s, voltages in sorted(self._plant.incoming_modules(), key=lambda module: module[0])
         )
+
+    async def _answer(self, within: Second) -> None:
+        """Take the time that an answer takes. Raises DeviceTimeout."""
+        after_s = float(self._draws.uniform(*ANSWER_S))
+        if self.silent or after_s > within:
+            await asyncio.sleep(within)
+            raise DeviceTimeout("genealogy", f"no answer within {within:g} s; check the network")
+        await asyncio.sleep(after_s)

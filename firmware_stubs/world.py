@@ -88,7 +88,7 @@ class SimSite:
         self.wiring = wiring
         self.wires = wires
         self.operator = wiring.operator
-        self.genealogy = wiring.mes
+        self.mes = wiring.mes
         self.serial_numbers: Mapping[str, str] = {}
         injector = FaultInjector(scenario.faults, Disturbances(wiring, seed))
         wiring.on_talk = injector.talked_to

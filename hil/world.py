@@ -113,7 +113,7 @@ class HilWorld(WiredWorld):
                 with open_site(
                     station,
                     operator=SimOperator(self._seed),
-                    genealogy=self._mes(facts),
+                    mes=self._mes(facts),
                     seed_key=seed_key(station.seed_key),
                     watch=BenchWatch(control),
                     tokens=self._bench / "run_tokens",

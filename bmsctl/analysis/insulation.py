@@ -131,8 +131,7 @@ def _blocks(poles: Poles, sample_rate_hz: float) -> F64:
     """(2, blocks) means of whole blocks."""
     size = round(BLOCK_S * sample_rate_hz)
     count = len(poles.plus_v) // size
-    volts = np.array([poles.plus_v[: count * size], poles.minus_v[: count * size]])
-    means: F64 = volts.reshape(2, count, size).mean(axis=2)
+    means: F64 = np.array([volts[: count * size].reshape(count, size).mean(axis=1) for volts in poles])
     return means
 
 

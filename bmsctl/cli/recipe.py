@@ -171,7 +171,7 @@ def _value(compiled: Recipe, key: str) -> str:
     if what == "max_time":
         return f"{step.max_s:g} s"
     if what == "limits":
-        limit = step.limits[name[0]]
+        limit = step.limit(name[0])
         guarded = " guarded" if limit.guard else ""
         return f"{getattr(limit, name[1]):.12g} {limit.unit or ''}".strip() + guarded
     value = step.params[name[0]]

@@ -38,10 +38,11 @@ from bmsctl.drivers.scanner import SerialScanner
 from bmsctl.drivers.withstand_tester import ScpiWithstandTester
 from bmsctl.errors import DeviceError, LeaseRevoked, Refused
 from bmsctl.protocols.bms_broadcast import CORE_ONLY, MESSAGE_SETS
-from bmsctl.stations.devices import Devices
 from bmsctl.stations.eol import STEPS
+from bmsctl.stations.eol.context import RunFacts
+from bmsctl.stations.eol.devices import INSTRUMENTS, LEASED, Devices
+from bmsctl.stations.eol.safe import MakeSafe
 from bmsctl.stations.run import Run
-from bmsctl.stations.safe import MakeSafe
 from bmsctl.stations.sequencer import Sequencer
 from bmsctl.store.journal import Journal
 from bmsctl.store.recovery import close_crashed
@@ -93,7 +94,7 @@ def devices_of(site: Site, pack: PackSpec | None = None) -> Devices:
         scanner=SerialScanner(site.serial("scanner")),
         operator=site.operator,
         label_printer=ZplPrinter(site.serial("label_printer")),
-        genealogy=site.genealogy,
+        genealogy=site.mes,
     )
 
 
@@ -154,9 +155,8 @@ class EolStation:
             steps=STEPS,
             recipe=order.recipe.steps(STATION),
             pack=order.recipe.pack,
-            label=serial,
-            vin=order.vin,
-            token=self._site.run_token(record_id),
+            facts=RunFacts(serial, order.vin),
+            token=lambda: self._site.run_token(record_id),
             record_id=record_id,
             devices=self._devices,
             leases=self._leases,
@@ -165,6 +165,8 @@ class EolStation:
             now=self._now,
             utc_text=lambda: utc_text(self._site.clock),
             serial_numbers=self._site.serial_numbers,
+            leased=LEASED,
+            instruments=INSTRUMENTS,
         )
         if not self.sequencer.proved:
             return await self._not_started(log, Verdict.INVALID, UNPROVED)

@@ -10,24 +10,51 @@ from bmsctl.compose.seed_keys import seed_key
 from bmsctl.compose.station_file import read_station
 from bmsctl.compose.wired import WiredSite, WiredWorld, open_site
 from bmsctl.domain.lease import Lease
-from bmsctl.domain.ports import IncomingModule
+from bmsctl.domain.ports import IncomingModule, Instruction, ModuleData
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.units import Second
 from bmsctl.errors import DeviceRefused, ScenarioError, StationFileError
+
+NO_MES = "no MES is connected"
 
 
 class NoScreen:
     """Stands where no operator's screen is connected, and confirms nothing; implements Operator."""
 
-    async def confirm(self, lease: Lease, instruction: str, within: Second) -> None:
-        raise DeviceRefused("operator", f"{instruction!r} cannot be confirmed: no screen is connected to this station")
+    async def confirm(self, lease: Lease, instruction: Instruction, within: Second) -> None:
+        raise self._refusal(f"{instruction.text!r} cannot be confirmed")
+
+    async def show(self, lease: Lease, instruction: Instruction) -> None:
+        raise self._refusal(f"{instruction.text!r} cannot be shown")
+
+    async def scan(self, lease: Lease, instruction: Instruction, within: Second) -> str:
+        raise self._refusal(f"{instruction.text!r} cannot be answered")
+
+    async def qualified(self, lease: Lease, qualification: str, within: Second) -> str:
+        raise self._refusal(f"nobody can show a qualification for {qualification}")
+
+    @staticmethod
+    def _refusal(what: str) -> DeviceRefused:
+        return DeviceRefused("operator", f"{what}: no screen is connected to this station")
 
 
 class NoMes:
-    """Stands where no manufacturing execution system is connected, and knows no pack; implements Genealogy."""
+    """Stands where no manufacturing execution system is connected, and knows nothing; implements Mes."""
+
+    async def released(self, pack_serial: str, station: str, within: Second) -> str | None:
+        raise DeviceRefused("genealogy", f"whether {station} has released {pack_serial} is not known: {NO_MES}")
+
+    async def buffer(self, pack_part_number: str, within: Second) -> Sequence[ModuleData]:
+        raise DeviceRefused("parts", f"modules for {pack_part_number} are not known: {NO_MES}")
+
+    async def module(self, serial: str, within: Second) -> ModuleData | None:
+        raise DeviceRefused("parts", f"module {serial} is not known: {NO_MES}")
+
+    async def pack_of(self, serial: str, within: Second) -> str | None:
+        raise DeviceRefused("parts", f"where {serial} is, is not known: {NO_MES}")
 
     async def modules(self, pack_serial: str, within: Second) -> Sequence[IncomingModule]:
-        raise DeviceRefused("genealogy", f"the modules of {pack_serial} are not known: no MES is connected")
+        raise DeviceRefused("genealogy", f"the modules of {pack_serial} are not known: {NO_MES}")
 
 
 class HardwareWorld(WiredWorld):
@@ -57,6 +84,6 @@ class HardwareWorld(WiredWorld):
         key = seed_key(wiring.seed_key)
 
         def site() -> AbstractContextManager[WiredSite]:
-            return open_site(wiring, operator=NoScreen(), genealogy=NoMes(), seed_key=key)
+            return open_site(wiring, operator=NoScreen(), mes=NoMes(), seed_key=key)
 
         super().__init__("hardware", False, site)

@@ -25,8 +25,10 @@ from bmsctl.domain.recipe import SELFTEST, Recipe
 from bmsctl.domain.selftest_recipe import compile_selftest
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import Site, StationWatch, World
+from bmsctl.stations.eol.context import RunFacts
+from bmsctl.stations.eol.devices import LEASED, Devices
+from bmsctl.stations.eol.safe import MakeSafe
 from bmsctl.stations.run import Run
-from bmsctl.stations.safe import MakeSafe
 from bmsctl.stations.selftest import steps
 from bmsctl.stations.sequencer import Sequencer
 from bmsctl.store.journal import Journal
@@ -126,7 +128,7 @@ class _Station:
         reason = self.sequencer.why if proved else NOT_PROVED
         return await log.close(AttemptClosed(verdict, reason, "hold", utc_text(self._site.clock), crash=False))
 
-    def _run(self, recipe: Recipe, record_id: str, log: RunJournal) -> Run:
+    def _run(self, recipe: Recipe, record_id: str, log: RunJournal) -> Run[Devices, RunFacts]:
         def token(step: str) -> int:
             return self._site.run_token(f"{record_id}/{step}")
 
@@ -134,9 +136,8 @@ class _Station:
             steps=steps(self.sequencer, token, self._site.serial_numbers),
             recipe=recipe.steps(SELFTEST),
             pack=recipe.pack,
-            label=self._site.name,
-            vin=None,
-            token=token("run"),
+            facts=RunFacts(self._site.name),
+            token=lambda: token("run"),
             record_id=record_id,
             devices=self._devices,
             leases=self._leases,
@@ -145,6 +146,7 @@ class _Station:
             now=self._now,
             utc_text=lambda: utc_text(self._site.clock),
             serial_numbers=self._site.serial_numbers,
+            leased=LEASED,
             instruments=(),
         )
 

@@ -17,7 +17,7 @@ from typing import Any
 from bmsctl.domain.recipe_locator import Path as Key
 from bmsctl.domain.recipe_locator import locate
 from bmsctl.errors import StationFileError
-from bmsctl.stations.devices import INSTRUMENTS
+from bmsctl.stations.eol.devices import INSTRUMENTS
 
 BYTES_MAX = 64 * 1024
 CAN_DEVICES = ("bms", "plc", "matrix")

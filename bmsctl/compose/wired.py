@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from bmsctl.compose.run_tokens import default_file, new_token
 from bmsctl.compose.station_file import StationFile
 from bmsctl.domain.links import CanLink, Clock, SerialLink
-from bmsctl.domain.ports import Genealogy, Operator
+from bmsctl.domain.ports import Mes, Operator
 from bmsctl.domain.world import Site, StationWatch
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class WiredSite:
         lines: Mapping[str, SerialLink],
         *,
         operator: Operator,
-        genealogy: Genealogy,
+        mes: Mes,
         seed_key: Callable[[bytes], bytes],
         watch: StationWatch | None = None,
         tokens: Path | None = None,
@@ -54,7 +54,7 @@ class WiredSite:
         self.serial_numbers = station.serial_numbers
         self.clock = clock
         self.operator = operator
-        self.genealogy = genealogy
+        self.mes = mes
         self.watch = watch
         self._buses, self._lines = buses, lines
         self._seed_key = seed_key
@@ -92,7 +92,7 @@ def open_site(
     station: StationFile,
     *,
     operator: Operator,
-    genealogy: Genealogy,
+    mes: Mes,
     seed_key: Callable[[bytes], bytes],
     watch: StationWatch | None = None,
     tokens: Path | None = None,
@@ -124,7 +124,7 @@ def open_site(
             buses,
             lines,
             operator=operator,
-            genealogy=genealogy,
+            mes=mes,
             seed_key=seed_key,
             watch=watch,
             tokens=tokens,

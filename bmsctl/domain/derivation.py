@@ -12,6 +12,7 @@ from bmsctl.domain.events import (
     Event,
     Measured,
     StepFinished,
+    StepKept,
     StepRepeated,
     StepStarted,
     TraceRecorded,
@@ -59,6 +60,8 @@ class _Derivation:
             yield "a second opening"
         elif isinstance(event, StepStarted):
             yield from self._start(event)
+        elif isinstance(event, StepKept):
+            yield from self._keep(event)
         elif isinstance(event, Measured):
             yield from self._measure(event)
         elif isinstance(event, StepRepeated):
@@ -78,6 +81,13 @@ class _Derivation:
         if event.step in self._verdicts:
             yield f"step {event.step} was run a second time"
         self._running = event.step
+
+    def _keep(self, event: StepKept) -> Iterator[str]:
+        if event.step not in self._steps:
+            yield f"step {event.step} is not in the recipe"
+        if self._running is not None or event.step in self._verdicts:
+            yield f"step {event.step} was kept, but had begun"
+        self._verdicts[event.step] = Verdict.PASS
 
     def _repeat(self, event: StepRepeated) -> Iterator[str]:
         if event.step != self._running:

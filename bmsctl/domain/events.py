@@ -96,6 +96,60 @@ class IncomingMeasured(Event):
 
 
 @dataclass(frozen=True)
+class ModuleAccepted(Event):
+    """A module was measured at the station and found right for a slot; it is not in it yet.
+
+    `age` in s since incoming inspection, when `cell_voltage` was measured, V by cell group from the negative pole;
+    `voltage` V, `resistance` Ohm and `temperature` degC are of the whole module, now.
+    """
+
+    kind: ClassVar[str] = "module_accepted"
+    slot: str
+    part_number: str
+    serial: str
+    lot: str
+    age: float
+    cell_voltage: tuple[float, ...]
+    voltage: float
+    resistance: float
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Tightened(Event):
+    """A bolt was tightened, well or not: what its controller has on record. `torque` in Nm, `angle` in deg.
+
+    `tightening_id` is the controller's; `at` its time of day, as it writes it.
+    """
+
+    kind: ClassVar[str] = "tightened"
+    bolt: str
+    tightening_id: int
+    parameter_set: int
+    ok: bool
+    torque: float | None
+    angle: float | None
+    at: str
+
+
+@dataclass(frozen=True)
+class AttemptResumed(Event):
+    """The station's program ended in the middle of the attempt, and goes on with it at `at`."""
+
+    kind: ClassVar[str] = "attempt_resumed"
+    at: str
+
+
+@dataclass(frozen=True)
+class StepKept(Event):
+    """A step is not run: it passed in the earlier attempt `record_id`, and nothing it rests on was replaced since."""
+
+    kind: ClassVar[str] = "step_kept"
+    step: str
+    record_id: str
+
+
+@dataclass(frozen=True)
 class StepStarted(Event):
     """A step began `t_s` after the attempt did."""
 
@@ -172,6 +226,11 @@ class Measured(Event):
         """The event of a judged measurement."""
         name, value, unit, low, high, u95, verdict, reason, bound = measurement
         return cls(step, name, value, unit, low, high, u95, limit.guard, bound, verdict, reason)
+
+    def measurement(self) -> Measurement:
+        """The measurement that the event tells of."""
+        limits = self.low, self.high, self.u95
+        return Measurement(self.name, self.value, self.unit, *limits, self.verdict, self.reason, self.bound)
 
     def payload_json(self) -> str:
         """Written out, because a run has more of these than of all other events."""

@@ -40,6 +40,10 @@ class StepRecipe:
     limits: Mapping[str, Limit]
     params: Mapping[str, Parameter]
 
+    def limit(self, name: str) -> Limit:
+        """The limit of a measurement, or that of the same measurement of every part."""
+        return self.limits.get(name) or next(self.limits[each] for each in self.limits if each.startswith(f"{name}["))
+
     def quantity(self, name: str) -> float:
         """A parameter with a unit, in that unit without prefix."""
         value = self.params[name]

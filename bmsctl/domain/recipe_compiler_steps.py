@@ -8,7 +8,7 @@ from bmsctl.domain.limits import Limit
 from bmsctl.domain.recipe import Parameter, StepRecipe
 from bmsctl.domain.recipe_compiler_sources import Node
 from bmsctl.domain.recipe_compiler_values import Values
-from bmsctl.domain.steps import Kind, MeasureSpec, ParamSpec, StepSpec
+from bmsctl.domain.steps import Kind, MeasureSpec, ParamSpec, StepSpec, of_part
 from bmsctl.domain.units import Second
 
 STEP_KEYS = ("run", "skip", "max_time", "limits", "params")
@@ -55,17 +55,17 @@ class StationCompiler:
         max_s = self._parameter(entries.get("max_time"), f"{key}.max_time", MAX_TIME, node)
         if max_s == 0.0:
             self._values.findings.add(entries["max_time"], f"{key}.max_time", "zero; give the step some time")
-        limit_nodes = self._values.table(entries.get("limits"), f"{key}.limits", spec.measures)
-        limits = {
-            name: self._limit(limit_nodes.get(name), f"{key}.limits.{name}", measure, entries.get("limits", node))
-            for name, measure in spec.measures.items()
-        }
         param_nodes = self._values.table(entries.get("params"), f"{key}.params", spec.params)
         params = {
             name: self._parameter(param_nodes.get(name), f"{key}.params.{name}", param, entries.get("params", node))
             for name, param in spec.params.items()
         }
         self._check_order(spec, params, param_nodes, key)
+        limits: dict[str, Limit | None] = {}
+        limit_nodes = self._values.table(entries.get("limits"), f"{key}.limits", spec.measures)
+        for name, measure in spec.measures.items():
+            limit = self._limit(limit_nodes.get(name), f"{key}.limits.{name}", measure, entries.get("limits", node))
+            limits |= dict.fromkeys(_names(name, measure, params), limit)
         return StepRecipe(
             run=spec.name,
             mandatory=spec.mandatory,
@@ -115,6 +115,8 @@ class StationCompiler:
             return values.pattern(node, key, spec.names)
         if spec.kind is Kind.NAMES:
             return values.names(node, key)
+        if spec.kind is Kind.TABLE:
+            return values.texts(node, key)
         if spec.kind is Kind.STEP_TABLE:
             return values.choices(node, key, spec.key_pattern, self._running)
         quantity = values.quantity(node, key, spec.unit)
@@ -130,3 +132,11 @@ class StationCompiler:
             if isinstance(low, float) and isinstance(high, float) and low >= high:
                 what = f"inverted, not below {upper}; swap them"
                 self._values.findings.add(nodes[lower], f"{key}.params.{lower}", what)
+
+
+def _names(name: str, measure: MeasureSpec, params: Mapping[str, Parameter | None]) -> list[str]:
+    """What the measurements of a limit are called: one, or one for each part."""
+    if not measure.each:
+        return [name]
+    parts = params[measure.each]
+    return [of_part(name, part) for part in parts] if isinstance(parts, tuple | Mapping) else []

@@ -150,6 +150,14 @@ class Values:
         self.origins[key] = Origin(bare.file, bare.line, ", ".join(entries), why)
         return tuple(entries)
 
+    def texts(self, node: Node, key: str) -> dict[str, str] | None:
+        """A table of texts by name, at least one."""
+        if not isinstance(node.value, dict) or not node.value:
+            self.findings.add(node, key, 'no table; write it like { "name" = "text" }')
+            return None
+        read = {name: self.text(item, f"{key}.{name}") for name, item in node.value.items()}
+        return {name: text for name, text in read.items() if text is not None}
+
     def choices(self, node: Node, key: str, key_pattern: str, allowed: tuple[str, ...]) -> dict[str, str] | None:
         """A table whose keys match a pattern and whose values are among those allowed."""
         if not isinstance(node.value, dict) or not node.value:

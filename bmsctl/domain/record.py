@@ -15,16 +15,21 @@ from bmsctl.domain.events import (
     PartInstalled,
     PartRemoved,
     StepFinished,
+    StepKept,
     StepRepeated,
     StepSkipped,
     StepStarted,
+    Tightened,
     TraceRecorded,
     payload,
 )
+from bmsctl.domain.parts import bolt_slot
 from bmsctl.domain.record_schema import SCHEMA_ID
+from bmsctl.domain.verdict import Verdict
 
 _MEASUREMENT_KEYS = ("name", "value", "unit", "low", "high", "u95")
-_OF_STEPS = (StepStarted, StepRepeated, StepSkipped, Measured, TraceRecorded, StepFinished)
+_OF_STEPS = (StepStarted, StepRepeated, StepSkipped, StepKept, Measured, TraceRecorded, StepFinished)
+_TIGHTENING_KEYS = ("tightening_id", "parameter_set", "ok", "torque", "angle", "at")
 _TRACE_KEYS = ("name", "unit", "sample_rate_hz", "n", "sha256")
 
 
@@ -69,13 +74,15 @@ def _genealogy(events: Sequence[Event]) -> list[dict[str, Any]]:
     in_slot: dict[str, dict[str, Any]] = {}
     for event in events:
         if isinstance(event, PartInstalled):
-            in_slot[event.slot] = payload(event) | {"removed_reason": None, "incoming": []}
+            in_slot[event.slot] = payload(event) | {"removed_reason": None, "incoming": [], "tightenings": []}
             parts.append(in_slot[event.slot])
         elif isinstance(event, PartRemoved) and event.slot in in_slot:
             in_slot.pop(event.slot)["removed_reason"] = event.reason
         elif isinstance(event, IncomingMeasured) and event.slot in in_slot:
             value = {"name": event.name, "unit": event.unit, "values": list(event.values)}
             in_slot[event.slot]["incoming"].append(value)
+        elif isinstance(event, Tightened) and bolt_slot(event.bolt) in in_slot:
+            in_slot[bolt_slot(event.bolt)]["tightenings"].append(_selected(event, _TIGHTENING_KEYS))
     return parts
 
 
@@ -107,7 +114,7 @@ def _step(name: str, why_not: str) -> dict[str, Any]:
 
 def _tell(
     step: dict[str, Any],
-    event: StepStarted | StepRepeated | StepSkipped | Measured | TraceRecorded | StepFinished,
+    event: StepStarted | StepRepeated | StepSkipped | StepKept | Measured | TraceRecorded | StepFinished,
     closed: AttemptClosed | None,
 ) -> None:
     """Write what an event says into its step."""
@@ -116,6 +123,8 @@ def _tell(
         step["measurements"].append(_selected(event, _MEASUREMENT_KEYS) | verdict)
     elif isinstance(event, StepSkipped):
         step["reason"] = event.reason
+    elif isinstance(event, StepKept):
+        step["verdict"], step["reason"] = Verdict.PASS.value, f"kept: passed in record {event.record_id}"
     elif isinstance(event, StepStarted):
         step["started_s"] = event.t_s
         step["reason"] = "running" if closed is None else f"not finished: {closed.reason}"

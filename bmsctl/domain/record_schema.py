@@ -47,6 +47,16 @@ _PART = _object(
     lot=_TEXT_OR_NULL,
     removed_reason=_TEXT_OR_NULL,
     incoming=_array(_object(name=_TEXT, unit=_UNIT, values=_array(_NUMBER_OR_NULL))),
+    tightenings=_array(
+        _object(
+            tightening_id=_COUNT,
+            parameter_set=_COUNT,
+            ok={"type": "boolean"},
+            torque=_NUMBER_OR_NULL,
+            angle=_NUMBER_OR_NULL,
+            at=_TEXT,
+        )
+    ),
 )
 
 _MEASUREMENT = _object(

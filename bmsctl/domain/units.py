@@ -1,7 +1,7 @@
 """Physical units: a type each at boundaries, strings with a unit in recipes and scenarios.
 
 A quantity is written `number unit`, e.g. `25 mV`, `0.05 mV/h`, `16 d`. Inside, every value is a float in
-one of a few units without prefix: V, A, Ohm, F, s, Hz, W, J, Ah, degC, K, Pa, Nm, deg, %, cm3/min, and
+one of a few units without prefix: V, A, Ohm, F, s, Hz, W, J, Ah, degC, K, Pa, Nm, deg, %, cm3, cm3/min, and
 ratios of them such as V/h.
 """
 
@@ -18,6 +18,9 @@ Ohm = NewType("Ohm", float)
 Farad = NewType("Farad", float)
 Second = NewType("Second", float)
 Celsius = NewType("Celsius", float)
+Pascal = NewType("Pascal", float)
+Newtonmetre = NewType("Newtonmetre", float)
+Degree = NewType("Degree", float)
 
 PREFIXES = {
     "p": Fraction(1, 10**12),
@@ -53,6 +56,7 @@ PLAIN = {
     "degC": ("degC", Fraction(1)),
     "deg": ("deg", Fraction(1)),
     "%": ("%", Fraction(1)),
+    "cm3": ("cm3", Fraction(1)),
     "cm3/min": ("cm3/min", Fraction(1)),
 }
 """Units that never take one. A temperature is not a difference of temperatures: degC and K do not mix."""

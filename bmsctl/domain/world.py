@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from bmsctl.domain.limits import Measurement
 from bmsctl.domain.links import CanLink, Clock, SerialLink
-from bmsctl.domain.ports import Genealogy, Operator
+from bmsctl.domain.ports import Mes, Operator
 from bmsctl.domain.verdict import Verdict
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class Site(Protocol):
     """The station's name, as records of its self-tests carry it."""
     clock: Clock
     operator: Operator
-    genealogy: Genealogy
+    mes: Mes
     watch: StationWatch | None
     serial_numbers: Mapping[str, str]
     """Serial numbers of the instruments that belong to the station; empty where any will do."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.links import SerialLink
-from bmsctl.domain.ports import DigitizerReading, Recording, Resistor
+from bmsctl.domain.ports import F64, DigitizerReading, Recording, Resistor
 from bmsctl.domain.units import Volt
 from bmsctl.errors import DeviceError, DeviceRefused, DeviceRestarted, DeviceTimeout, LinkDown, ReplyInvalid, TxFull
 from bmsctl.protocols import digitizer
@@ -22,6 +22,8 @@ DEVICE = "digitizer"
 ANSWER_WITHIN_S = 0.1
 ATTEMPTS = 2
 BITS_PER_BYTE = 10
+FIRST_SAMPLES = 10 * SAMPLE_RATE_HZ
+"""Room for so many before a recording is first moved to more."""
 STUCK_SAMPLES = 20
 """So many identical samples are not measured: their noise exceeds the step of the converter."""
 
@@ -38,14 +40,14 @@ _REFUSED = {
 
 
 class Recorder:
-    """The blocks of one recording, in the order they came."""
+    """The samples of one recording, converted as their blocks come: a loop must not stand still for all at once."""
 
     def __init__(self, sequence: int) -> None:
         self.sequence = sequence
         self.samples = 0
         self._gapless = True
         self._over_range = 0
-        self._raw: list[bytes] = []
+        self._volts = np.empty((digitizer.CHANNELS, FIRST_SAMPLES))
         self._t0_s = math.inf
 
     def add(self, block: digitizer.Block, t_s: float) -> None:
@@ -53,9 +55,18 @@ class Recorder:
         self._gapless &= block.first == self.samples
         self.samples = block.first + block.samples
         self._over_range |= block.over_range
-        self._raw.append(block.raw)
+        if self._gapless:
+            self._keep(digitizer.samples_v(block.raw))
         on_line_s = len(block.raw) * BITS_PER_BYTE / BAUD
         self._t0_s = min(self._t0_s, t_s - on_line_s - (self.samples - 1) / SAMPLE_RATE_HZ)
+
+    def _keep(self, block_v: F64) -> None:
+        """Append (n, 3) volts that end at `samples`."""
+        if self.samples > self._volts.shape[1]:
+            grown = np.empty((digitizer.CHANNELS, 2 * self.samples))
+            grown[:, : self._volts.shape[1]] = self._volts
+            self._volts = grown
+        self._volts[:, self.samples - len(block_v) : self.samples] = block_v.T
 
     def finish(self, sent: int) -> Recording:
         """The recording, if it holds all that the device says it has sent.
@@ -67,8 +78,7 @@ class Recorder:
             raise ReplyInvalid(DEVICE, f"samples are missing from a recording of {sent}; check the cable")
         if self._over_range:
             raise ReplyInvalid(DEVICE, _over_range(self._over_range))
-        samples_v = digitizer.samples_v(b"".join(self._raw))
-        v_pos_v, v_neg_v, v_link_v = channels_v = samples_v.T.copy()
+        v_pos_v, v_neg_v, v_link_v = channels_v = self._volts[:, :sent]
         if sent >= STUCK_SAMPLES:
             _check_moving(np.ptp(channels_v, axis=1).tolist(), sent)
         return Recording(v_pos_v, v_neg_v, v_link_v, float(SAMPLE_RATE_HZ), self._t0_s)

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 from bmsctl.domain.lease import Lease
 from bmsctl.errors import DeviceRefused
-from bmsctl.stations.devices import Devices
 
 
-async def identify(devices: Devices, lease: Lease, serial_numbers: Mapping[str, str]) -> str:
+async def identify(devices: object, lease: Lease, serial_numbers: Mapping[str, str]) -> str:
     """Who the leased instrument says it is.
 
     Args:
+        devices: the station's, each an attribute by its name.
         serial_numbers: the serial number expected of each instrument; one that is not named may be any.
 
     Raises:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from bmsctl.domain.events import (
     AttemptClosed,
+    Event,
     Measured,
     Noted,
     StepFinished,
@@ -22,17 +23,18 @@ from bmsctl.domain.journal import RunLog
 from bmsctl.domain.lease import Lease, LeaseBook
 from bmsctl.domain.limits import Reading, judge
 from bmsctl.domain.pack import PackSpec
+from bmsctl.domain.ports import Bms, Plc
 from bmsctl.domain.recipe import StepRecipe
 from bmsctl.domain.steps import Gate, gate_of
 from bmsctl.domain.verdict import Verdict, fold_run, fold_step
 from bmsctl.domain.world import StationWatch
 from bmsctl.errors import DeviceError, DeviceRestarted, LeaseRevoked, StepInvalid, StoreError
-from bmsctl.stations.devices import INSTRUMENTS, LEASED, Devices
 from bmsctl.stations.identity import identify
 from bmsctl.stations.job import RunEnd
+from bmsctl.stations.progress import Progress
 from bmsctl.stations.safe import SafeReport
 from bmsctl.stations.scope import RunScope
-from bmsctl.stations.step import RunFacts, Step, StepContext
+from bmsctl.stations.step import F, Step, StepContext
 
 LEASE_FRESH_S = 1.0
 BMS_SILENT_S = 0.3
@@ -40,33 +42,58 @@ BMS_RECENT_S = 0.2
 SAFE_STEP = "make_safe"
 
 
-class Run:
-    """One attempt."""
+class RunDevices(Protocol):
+    """What a run itself needs of a station's devices."""
+
+    @property
+    def plc(self) -> Plc: ...
+    @property
+    def bms(self) -> Bms: ...
+
+
+D = TypeVar("D", bound=RunDevices)
+
+
+class Run(Generic[D, F]):
+    """One attempt, or what is left of one."""
 
     def __init__(
         self,
         *,
-        steps: Sequence[Step],
+        steps: Sequence[Step[D, F]],
         recipe: Sequence[StepRecipe],
         pack: PackSpec,
-        label: str,
-        vin: str | None,
-        token: int,
+        facts: F,
+        token: Callable[[], int],
         record_id: str,
-        devices: Devices,
+        devices: D,
         leases: LeaseBook,
         log: RunLog,
         watch: StationWatch | None,
         now: Callable[[], float],
         utc_text: Callable[[], str],
         serial_numbers: Mapping[str, str],
-        instruments: Sequence[str] = INSTRUMENTS,
+        leased: Sequence[str],
+        instruments: Sequence[str],
+        begun: Sequence[Event] = (),
+        begun_s: float | None = None,
     ) -> None:
-        """`serial_numbers`: those expected of the instruments; `instruments`: which must say who they are first."""
+        """A run of these steps.
+
+        Args:
+            facts: what the steps know from the beginning, and add to.
+            token: gives a dead-man token that the PLC has not seen, with each call.
+            serial_numbers: those expected of the instruments.
+            leased: the devices whose leases it takes, in this order.
+            instruments: those of them that must say first who they are.
+            begun: what the attempt's log holds already; steps that are over are not run.
+            begun_s: loop time at which the attempt began; None: now.
+        """
         self._steps = {step.name: step for step in steps}
         self._recipe = recipe
         self._pack = pack
-        self._token = token
+        self._new_token = token
+        self._token = token()
         self._record_id = record_id
         self._devices = devices
         self._book = leases
@@ -75,20 +102,23 @@ class Run:
         self._now = now
         self._utc_text = utc_text
         self._serial_numbers = serial_numbers
-        self._instruments = instruments
-        self._started_s = now()
+        self._leased, self._instruments = leased, instruments
+        self._started_s = now() if begun_s is None else begun_s
         self._leases: Mapping[str, Lease] = {}
-        self._facts = RunFacts(label, vin)
-        self._verdicts: dict[str, Verdict] = {}
-        self._reasons: dict[str, str] = {}
-        self._open: tuple[StepContext, float] | None = None
+        self._facts = facts
+        self._progress = Progress.of(begun)
+        self._verdicts = dict(self._progress.verdicts)
+        self._reasons = dict(self._progress.reasons)
+        self._open: tuple[StepContext[D, F], float] | None = None
         self._blocked: dict[Gate, str] = {}
+        for name, verdict in self._verdicts.items():
+            self._block(name, verdict)
         self._bms_watched = False
         self._bms_heard_s = 0.0
 
     async def prepare(self, scope: RunScope) -> None:
         """Take every device's lease; the attempt is on record before anything moves."""
-        self._leases = {device: self._book.grant(device, LEASE_FRESH_S) for device in LEASED}
+        self._leases = {device: self._book.grant(device, LEASE_FRESH_S) for device in self._leased}
         for device in self._instruments:
             await self._identify(device)
         await self._log.commit()
@@ -102,6 +132,8 @@ class Run:
         """Every step but make_safe, which belongs to the owner."""
         recipes = [recipe for recipe in self._recipe if recipe.run != SAFE_STEP]
         for index, recipe in enumerate(recipes):
+            if recipe.run in self._reasons:
+                continue
             await scope.boundary()
             blocked = self._blocked_by(recipe)
             if blocked is not None:
@@ -139,18 +171,31 @@ class Run:
         scope.end_step()
         self._finish(context, error)
 
-    def _begin_step(self, recipe: StepRecipe, started_s: float) -> StepContext:
+    def _begin_step(self, recipe: StepRecipe, started_s: float) -> StepContext[D, F]:
+        """A step's beginning, or what an earlier process has left of it."""
         context = self._context(recipe)
+        if recipe.run == self._progress.running:
+            started_s = self._started_s + self._progress.running_since_s
+            context.measurements.update(self._progress.measurements)
+        else:
+            self._log.append(StepStarted(recipe.run, started_s - self._started_s))
         self._open = (context, started_s)
-        self._log.append(StepStarted(recipe.run, started_s - self._started_s))
         return context
 
-    def _context(self, recipe: StepRecipe) -> StepContext:
+    def _context(self, recipe: StepRecipe) -> StepContext[D, F]:
         return StepContext(
-            self._devices, self._leases, recipe, self._pack, self._facts, self._log, self._watch, self._now
+            self._devices,
+            self._leases,
+            recipe,
+            self._pack,
+            self._facts,
+            self._log,
+            self._watch,
+            self._now,
+            self._new_token,
         )
 
-    def _begin_again(self, context: StepContext, restarted: DeviceRestarted) -> StepContext:
+    def _begin_again(self, context: StepContext[D, F], restarted: DeviceRestarted) -> StepContext[D, F]:
         """The running step from its beginning, once more."""
         assert self._open is not None
         self._log.append(StepRepeated(context.recipe.run, str(restarted)))
@@ -159,7 +204,7 @@ class Run:
         return context
 
     async def _measure(
-        self, step: Step, context: StepContext, scope: RunScope, restarted: str | None = None
+        self, step: Step[D, F], context: StepContext[D, F], scope: RunScope, restarted: str | None = None
     ) -> str | None:
         """Run the step; why it could not measure, or None.
 
@@ -193,7 +238,7 @@ class Run:
             return f"internal error in step {step.name}: {type(error).__name__}: {error}; report this record"
         return None
 
-    def _finish(self, context: StepContext, error: str | None, ended: Verdict | None = None) -> None:
+    def _finish(self, context: StepContext[D, F], error: str | None, ended: Verdict | None = None) -> None:
         """Judge the step: what could not be measured is INVALID; a valid FAIL stands all the same.
 
         Args:
@@ -209,11 +254,15 @@ class Run:
         verdicts = [measurement.verdict for measurement in context.measurements.values()]
         verdict = ended or fold_step([*verdicts, Verdict.INVALID] if error else verdicts)
         self._close_step(context, verdict, _reason(context, verdict, error))
-        if verdict is not Verdict.PASS:
-            for gate in gate_of(recipe.run).blocks:
-                self._blocked.setdefault(gate, f"not run after {verdict} of {recipe.run}")
+        self._block(recipe.run, verdict)
 
-    def _close_step(self, context: StepContext, verdict: Verdict, reason: str) -> None:
+    def _block(self, run: str, verdict: Verdict) -> None:
+        """Shut what a step's verdict shuts."""
+        if verdict is not Verdict.PASS:
+            for gate in gate_of(run).blocks:
+                self._blocked.setdefault(gate, f"not run after {verdict} of {run}")
+
+    def _close_step(self, context: StepContext[D, F], verdict: Verdict, reason: str) -> None:
         assert self._open is not None
         name, started_s = context.recipe.run, self._open[1]
         self._open = None
@@ -284,7 +333,7 @@ class Run:
         self._finish(context, "; ".join(errors) or None)
 
 
-def _reason(context: StepContext, verdict: Verdict, error: str | None) -> str:
+def _reason(context: StepContext[Any, Any], verdict: Verdict, error: str | None) -> str:
     """The step's reason: what failed if the pack failed, else what kept it from being measured."""
     if verdict is Verdict.PASS:
         return ""

@@ -1,4 +1,4 @@
-"""The safety action: bring the station below 60 V and prove it, whatever state it is in.
+"""What a safety action is: bring the station into its safe state and prove it, whatever state it is in.
 
 Belongs to the owner task, runs on every way out of a run and at start-up. Every device has a deadline and
 every failure is a result, so one dead device never keeps the others from being made safe. De-energising
@@ -8,38 +8,21 @@ waits for nothing: no journal, no lease of the run, no run task.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from bmsctl.domain.lease import LeaseBook
-from bmsctl.domain.ports import PlcVoltages, Route
-from bmsctl.domain.units import Second
 from bmsctl.errors import DeviceError
-from bmsctl.stations.devices import Devices
 
 T = TypeVar("T")
-
-CURRENT_GONE_A = 2.0
-CURRENT_DEADLINE_S = 0.1
-CURRENT_PERIOD_S = 0.002
-RELAYS_DEADLINE_S = 0.3
-DISCHARGE_DEADLINE_S = 4.5
-PROOF_DEADLINE_S = 0.6
-ROUTES_DEADLINE_S = 0.3
-STATUS_PERIOD_S = 0.02
-STATUS_FRESH_S = 0.1
-PROOF_SAMPLES = 200
-FALLING_V = 2.0
-"""What falls by more from one reading to the next is still being discharged."""
 
 
 @dataclass(frozen=True, slots=True)
 class SafeReport:
-    """What make_safe saw, from loop time `started_s` on.
+    """What a safety action saw, from loop time `started_s` on.
 
-    `voltage_free`: the PLC's own two-channel proof. `values` are those of step `make_safe`, in V and s; a
-    device that did not answer is missing there and named in `failures`.
+    `voltage_free`: the PLC's own two-channel proof. `values` are those of the recipe's step that reports it, if it has
+    one, in V and s; a device that did not answer is missing there and named in `failures`.
     """
 
     voltage_free: bool
@@ -48,123 +31,27 @@ class SafeReport:
     failures: tuple[str, ...] = ()
 
 
-class MakeSafe:
+class SafetyAction(Protocol):
     """Makes one station safe."""
 
-    def __init__(self, devices: Devices, leases: LeaseBook, now: Callable[[], float]) -> None:
-        self._devices = devices
-        self._leases = leases
-        self._now = now
-
     def ask_off(self) -> None:
-        """The synchronous part: no permissive, every source asked to stop. Never waits, never raises.
-
-        The permissive is also the cycler's enable, in hardware. Contactors follow when the current has gone.
-        """
-        self._devices.plc.drop_permit()
-        self._devices.cycler.off()
-        self._devices.withstand_tester.off()
-        self._devices.insulation_tester.off()
-        self._devices.digitizer.stop()
+        """The synchronous part: no permissive, every source asked to stop. Never waits, never raises."""
+        ...
 
     async def run(self) -> SafeReport:
-        """Current gone, contactors, discharge, two proofs, station routes, pack supply off.
-
-        `ask_off` has been called; all leases of the run are revoked.
-        """
-        started_s = self._now()
-        failures: list[str] = []
-        values: dict[str, float] = {}
-        try:
-            await self._child("bms", self._current_gone(), 2 * CURRENT_DEADLINE_S, failures)
-            self._devices.bms.open_relays()
-            await self._child("bms", self._relays_open(), RELAYS_DEADLINE_S, failures)
-            free = await self._child("plc", self._voltage_free(), DISCHARGE_DEADLINE_S, failures)
-            if free:
-                values["time_to_safe"] = self._now() - started_s
-            by_plc, by_digitizer = await asyncio.gather(
-                self._child("plc", self._plc_proof(), PROOF_DEADLINE_S, failures),
-                self._child("digitizer", self._digitizer_proof(), PROOF_DEADLINE_S, failures),
-            )
-            values.update(by_digitizer or {})
-            if free:
-                values.update(by_plc or {})
-            elif by_plc:
-                failures.append(_unproved(by_plc))
-        finally:
-            self._devices.matrix.open_all()
-            self._devices.plc.supply_off()
-            self._devices.lv_supply.off()
-        open_routes = self._devices.matrix.await_routes(frozenset(), Second(ROUTES_DEADLINE_S))
-        await self._child("matrix", open_routes, ROUTES_DEADLINE_S, failures)
-        return SafeReport(bool(free), started_s, values, tuple(failures))
-
-    async def _child(
-        self, device: str, work: Coroutine[Any, Any, T], deadline_s: float, failures: list[str]
-    ) -> T | None:
-        try:
-            async with asyncio.timeout(deadline_s):
-                return await work
-        except TimeoutError as error:
-            failures.append(str(error) or f"{device}: not done within {deadline_s:g} s")
-        except DeviceError as error:
-            failures.append(str(error))
-        except Exception as error:
-            failures.append(f"{device}: internal error: {type(error).__name__}: {error}; report this record")
-        return None
-
-    async def _current_gone(self) -> None:
-        """Wait until the BMS has twice seen less than CURRENT_GONE_A, at most CURRENT_DEADLINE_S."""
-        asked_s = self._now()
-        seen_s, below = asked_s, 0
-        while below < 2 and self._now() - asked_s < CURRENT_DEADLINE_S:
-            newest = self._devices.bms.newest_current()
-            if newest is None and self._devices.bms.relays() is None:
-                return
-            if newest is not None and newest[1] > seen_s:
-                seen_s = newest[1]
-                below = below + 1 if abs(newest[0]) < CURRENT_GONE_A else 0
-            if below < 2:
-                await asyncio.sleep(CURRENT_PERIOD_S)
-
-    async def _relays_open(self) -> bool:
-        relays = self._devices.bms.relays()
-        while relays is not None and any(relays.values()):
-            await asyncio.sleep(STATUS_PERIOD_S)
-            relays = self._devices.bms.relays()
-        return True
-
-    async def _voltage_free(self) -> bool:
-        while True:
-            status = self._devices.plc.status()
-            if (
-                status is not None
-                and status.voltage_free
-                and status.discharging
-                and self._now() - status.t_s < STATUS_FRESH_S
-            ):
-                return True
-            await asyncio.sleep(STATUS_PERIOD_S)
-
-    async def _plc_proof(self) -> dict[str, float]:
-        """Voltages once they no longer fall: when they are first proved they may be just below the limit."""
-        volts = await self._devices.plc.voltages(Second(PROOF_DEADLINE_S))
-        later = await self._devices.plc.voltages(Second(PROOF_DEADLINE_S))
-        while _highest_v(volts) - _highest_v(later) > FALLING_V:
-            volts, later = later, await self._devices.plc.voltages(Second(PROOF_DEADLINE_S))
-        return {"u_pn_plc": volts.u_pn, "u_p_pe": volts.u_p_pe, "u_n_pe": volts.u_n_pe}
-
-    async def _digitizer_proof(self) -> dict[str, float]:
-        await self._devices.matrix.connect(self._leases.grant("matrix", 1.0), {Route.DIGITIZER})
-        reading = await self._devices.digitizer.mean(self._leases.grant("digitizer", 1.0), PROOF_SAMPLES)
-        return {"u_pn_digitizer": reading.v_pos - reading.v_neg}
+        """What takes time, and the proof. `ask_off` has been called; all leases of the run are revoked."""
+        ...
 
 
-def _highest_v(volts: PlcVoltages) -> float:
-    return max(abs(volts.u_pn), abs(volts.u_p_pe), abs(volts.u_n_pe))
-
-
-def _unproved(volts: Mapping[str, float]) -> str:
-    """What the PLC measured without proving it: by discharge and proof resistors that may not be there."""
-    shown = ", ".join(f"{name} {volt:.0f} V" for name, volt in volts.items())
-    return f"plc: not proved below 60 V ({shown}): do not touch pack or station, call the electrician"
+async def done_within(deadline_s: float, device: str, work: Coroutine[Any, Any, T], failures: list[str]) -> T | None:
+    """What `work` returns; None if it fails or takes longer, and `failures` says so of the device."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await work
+    except TimeoutError as error:
+        failures.append(str(error) or f"{device}: not done within {deadline_s:g} s")
+    except DeviceError as error:
+        failures.append(str(error))
+    except Exception as error:
+        failures.append(f"{device}: internal error: {type(error).__name__}: {error}; report this record")
+    return None

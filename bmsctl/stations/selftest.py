@@ -17,9 +17,9 @@ from bmsctl.domain.limits import ABOVE, Reading
 from bmsctl.domain.ports import PlcStatus, Resistor, Route, TripCause
 from bmsctl.domain.units import Second
 from bmsctl.errors import DeviceError, LeaseRevoked, StepInvalid
-from bmsctl.stations.devices import INSTRUMENTS
+from bmsctl.stations.eol.context import Step, StepContext
+from bmsctl.stations.eol.devices import INSTRUMENTS
 from bmsctl.stations.identity import identify
-from bmsctl.stations.step import Step, StepContext
 
 VOLTAGES_WITHIN = Second(0.5)
 LOOK_S = 0.002

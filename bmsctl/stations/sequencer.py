@@ -24,7 +24,7 @@ from bmsctl.errors import BmsctlError, Refused, RunStopped, StepInvalid, StoreEr
 from bmsctl.stations.job import Job, RunEnd
 from bmsctl.stations.life import Life
 from bmsctl.stations.mailbox import Abort, Command, Mailbox, Message, Prepared, StepBoundary, TaskDone, Tripped
-from bmsctl.stations.safe import MakeSafe, SafeReport
+from bmsctl.stations.safe import SafeReport, SafetyAction
 from bmsctl.stations.scope import RunScope
 
 PLC_SILENT_S = 0.3
@@ -52,7 +52,7 @@ _TRIP_REASONS = {
 class Sequencer:
     """Runs jobs on one station, one at a time."""
 
-    def __init__(self, plc: Plc, leases: LeaseBook, make_safe: MakeSafe, now: Callable[[], float]) -> None:
+    def __init__(self, plc: Plc, leases: LeaseBook, make_safe: SafetyAction, now: Callable[[], float]) -> None:
         self._plc = plc
         self._leases = leases
         self._make_safe = make_safe

@@ -7,8 +7,9 @@ devices by their ports. It judges nothing itself: `StepContext.measure` does, an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from bmsctl.domain.events import IncomingMeasured, Measured, Noted, PartInstalled
 from bmsctl.domain.journal import RunLog
@@ -19,36 +20,30 @@ from bmsctl.domain.ports import F64, IncomingModule
 from bmsctl.domain.recipe import StepRecipe
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import StationWatch
-from bmsctl.stations.devices import Devices
+
+D = TypeVar("D")
+"""The station's devices."""
+F = TypeVar("F")
+"""What one step of a run leaves for later ones."""
 
 
 @dataclass
-class RunFacts:
-    """What one step of a run leaves for later ones. `precharged_s`: when the precharge contactor was closed."""
+class StepContext(Generic[D, F]):
+    """One step's view of the station.
 
-    label: str
-    vin: str | None = None
-    dtc_owners: Mapping[str, str] = field(default_factory=dict)
-    modules: Sequence[IncomingModule] = ()
-    precharged_s: list[float] = field(default_factory=list)
-    contactors_opened_s: float | None = None
-    cells_at_rest_v: F64 | None = None
-    pack_voltage_v: float | None = None
-    temperature_c: float | None = None
+    `token` gives a fresh dead-man token for the permissive. `measurements`: those made so far, also by a process that
+    ended in the middle of the step.
+    """
 
-
-@dataclass
-class StepContext:
-    """One step's view of the station."""
-
-    devices: Devices
+    devices: D
     leases: Mapping[str, Lease]
     recipe: StepRecipe
     pack: PackSpec
-    facts: RunFacts
+    facts: F
     log: RunLog
     watch: StationWatch | None
     now: Callable[[], float]
+    token: Callable[[], int]
     measurements: dict[str, Measurement] = field(default_factory=dict)
 
     def measure(self, name: str, reading: Reading) -> Verdict:
@@ -91,13 +86,13 @@ class StepContext:
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Generic[D, F]):
     """A step of a station. `devices`: whose progress the owner watches; `high_voltage`: whether it asks for
     the permissive, from when on the BMS must be heard; `voltage_free`: whether the permissive is given back before
     it, and the BMS may fall silent; `repeatable`: whether it may begin anew when an instrument has restarted."""
 
     name: str
-    run: Callable[[StepContext], Awaitable[None]]
+    run: Callable[[StepContext[D, F]], Awaitable[None]]
     devices: tuple[str, ...]
     high_voltage: bool = False
     voltage_free: bool = False

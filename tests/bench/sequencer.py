@@ -25,11 +25,11 @@ from bmsctl.domain.ports import PlcStatus, TripCause
 from bmsctl.domain.recipe import Recipe, StepRecipe
 from bmsctl.domain.steps import GateRule
 from bmsctl.domain.units import Second
-from bmsctl.stations.devices import Devices
+from bmsctl.stations.eol.context import Step, StepContext
+from bmsctl.stations.eol.devices import Devices
 from bmsctl.stations.run import Run
 from bmsctl.stations.safe import SafeReport
 from bmsctl.stations.sequencer import Sequencer
-from bmsctl.stations.step import Step, StepContext
 from bmsctl.store.journal import Journal
 from tests.bench.apart import without_fsync
 from tests.bench.memory import peak_kib

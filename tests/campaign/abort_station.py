@@ -21,10 +21,11 @@ from bmsctl.domain.ports import Route
 from bmsctl.domain.units import Ampere, Volt
 from bmsctl.domain.world import Site
 from bmsctl.errors import DeviceRefused, Refused
-from bmsctl.stations.devices import LEASED, Devices
+from bmsctl.stations.eol.devices import LEASED, Devices
+from bmsctl.stations.eol.safe import MakeSafe
 from bmsctl.stations.job import RunEnd
 from bmsctl.stations.run import LEASE_FRESH_S
-from bmsctl.stations.safe import MakeSafe, SafeReport
+from bmsctl.stations.safe import SafeReport
 from bmsctl.stations.scope import RunScope
 from bmsctl.stations.sequencer import Sequencer
 from tests.contract.station import CLOSING, LOOK_S, SETTLED_S, SUPPLY, SUPPLY_LIMIT, WAKES_WITHIN

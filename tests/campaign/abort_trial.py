@@ -11,7 +11,8 @@ from typing import NamedTuple
 from bmsctl.domain.links import CanFrame
 from bmsctl.protocols import bms_broadcast, plc, psb, safety_tester
 from bmsctl.protocols.bms_broadcast import AMPR_SMALL
-from bmsctl.stations.safe import CURRENT_DEADLINE_S, CURRENT_GONE_A, SafeReport
+from bmsctl.stations.eol.safe import CURRENT_DEADLINE_S, CURRENT_GONE_A
+from bmsctl.stations.safe import SafeReport
 from firmware_stubs.monitor import SAFE_V
 from firmware_stubs.wiring import energised_by
 from tests.campaign.abort_station import Ended
@@ -49,7 +50,7 @@ class Trial(NamedTuple):
     opened_ms: float
     """The request for open contactors arrives."""
     due_ms: float
-    """The BMS has sent a current near 0 twice, or CURRENT_DEADLINE_S has passed: contactors may open."""
+    """The BMS has sent a current near 0 twice since the trip, or CURRENT_DEADLINE_S has passed: contactors may open."""
     energised: Sequence[str]
     """Commands that energise and came after the abort."""
     unproved: str
@@ -120,7 +121,7 @@ def trial_of(cause: str, entries: Sequence[Entry], ended: Ended, station_stall_s
     dropped_s = _first_s(entry for entry in after if _permits(entry) is False)
     off_s = {device: _first_s(entry for entry in after if _is_off(entry, device)) for device in OFF}
     opened_s = _first_s(entry for entry in after if _opens(entry))
-    due_s = min(_current_gone_s(after, ended.revoked_s), ended.revoked_s + CURRENT_DEADLINE_S)
+    due_s = min(_current_gone_s(after), ended.revoked_s + CURRENT_DEADLINE_S)
     fences_s = {**off_s, "plc": dropped_s}
     return Trial(
         cause,
@@ -177,9 +178,9 @@ def _opens(entry: Entry) -> bool:
     return asked and not bms_broadcast.requested_relays(entry.data)
 
 
-def _current_gone_s(entries: Iterable[Entry], since_s: float) -> float:
+def _current_gone_s(entries: Iterable[Entry]) -> float:
     """When the BMS had sent a current below CURRENT_GONE_A twice in a row."""
-    seen = [(entry.t_s, _is_gone(entry.data)) for entry in entries if entry.wire == "bms" and entry.t_s >= since_s]
+    seen = [(entry.t_s, _is_gone(entry.data)) for entry in entries if entry.wire == "bms"]
     return min((t_s for (_, before), (t_s, gone) in itertools.pairwise(seen) if before and gone), default=math.inf)
 
 

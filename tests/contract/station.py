@@ -17,7 +17,7 @@ from bmsctl.domain.recipe import Recipe, StepRecipe
 from bmsctl.domain.units import Ampere, Second, Volt
 from bmsctl.domain.world import Site
 from bmsctl.errors import BmsctlError, DeviceError
-from bmsctl.stations.safe import MakeSafe
+from bmsctl.stations.eol.safe import MakeSafe
 from firmware_stubs.ports import BUS_OF
 
 T = TypeVar("T")

@@ -23,7 +23,7 @@ from bmsctl.domain.recipe import Recipe, StepRecipe
 from bmsctl.domain.units import Ampere, Second, Volt
 from bmsctl.drivers.links.clock import SystemClock
 from bmsctl.errors import BmsctlError
-from bmsctl.stations.step import Step, StepContext
+from bmsctl.stations.eol.context import Step, StepContext
 from hil.__main__ import run
 from hil.bench_bus import BenchBus
 

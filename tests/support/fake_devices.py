@@ -39,8 +39,8 @@ from bmsctl.domain.recipe import Recipe, StepRecipe
 from bmsctl.domain.units import Ampere, Celsius, Ohm, Second, Volt
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import DeviceError, StepInvalid
-from bmsctl.stations.devices import LEASED, Devices
-from bmsctl.stations.step import RunFacts, StepContext
+from bmsctl.stations.eol.context import RunFacts, StepContext
+from bmsctl.stations.eol.devices import LEASED, Devices
 from firmware_stubs.sim.loop import new_loop
 
 RECIPE: Recipe = RecipeBook().by_pack("AS52")

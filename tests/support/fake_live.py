@@ -28,8 +28,8 @@ from bmsctl.domain.ports import (
 )
 from bmsctl.domain.units import Ampere, Ohm, Second, Volt
 from bmsctl.errors import DeviceError, DeviceTimeout, StepInvalid
-from bmsctl.stations.devices import Devices
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.eol.context import StepContext
+from bmsctl.stations.eol.devices import Devices
 from firmware_stubs.sim.loop import new_loop
 from tests.reference.balancing_channels import read_volts
 from tests.reference.insulation import recorded

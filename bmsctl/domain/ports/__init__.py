@@ -7,6 +7,17 @@ deadline of its own and raises DeviceTimeout, ReplyInvalid, DeviceRefused, Devic
 returns only values that passed their check (CRC, counter, tag, range), and touches the lease when they did.
 """
 
+from bmsctl.domain.ports.assembly import (
+    Attained,
+    BatteryReading,
+    BatteryTester,
+    Decay,
+    LeakTest,
+    LeakTester,
+    ModuleSelector,
+    Nutrunner,
+    Tightening,
+)
 from bmsctl.domain.ports.bms import (
     F64,
     Bms,
@@ -32,11 +43,25 @@ from bmsctl.domain.ports.instruments import (
     WithstandTester,
 )
 from bmsctl.domain.ports.matrix import Matrix, Route
-from bmsctl.domain.ports.people import Genealogy, IncomingModule, LabelPrinter, Operator, Scanner
+from bmsctl.domain.ports.people import (
+    Deed,
+    Genealogy,
+    IncomingModule,
+    Instruction,
+    LabelPrinter,
+    Mes,
+    ModuleData,
+    Operator,
+    Parts,
+    Scanner,
+)
 from bmsctl.domain.ports.plc import Challenge, Plc, PlcStatus, PlcVoltages, StationSense, TripCause
 
 __all__ = [
     "F64",
+    "Attained",
+    "BatteryReading",
+    "BatteryTester",
     "Bms",
     "BmsIdentity",
     "BmsTaps",
@@ -44,20 +69,30 @@ __all__ = [
     "Challenge",
     "Cycler",
     "CyclerReading",
+    "Decay",
+    "Deed",
     "Digitizer",
     "DigitizerReading",
     "Dtc",
     "Genealogy",
     "IncomingModule",
+    "Instruction",
     "InsulationReading",
     "InsulationTester",
     "LabelPrinter",
+    "LeakTest",
+    "LeakTester",
     "LvSupply",
     "Matrix",
+    "Mes",
+    "ModuleData",
+    "ModuleSelector",
     "MonitorState",
+    "Nutrunner",
     "Ohmmeter",
     "Operator",
     "PackSample",
+    "Parts",
     "PlantMode",
     "Plc",
     "PlcStatus",
@@ -69,6 +104,7 @@ __all__ = [
     "Route",
     "Scanner",
     "StationSense",
+    "Tightening",
     "TripCause",
     "WithstandReading",
     "WithstandTester",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bmsctl.domain.lease import Lease
-from bmsctl.domain.units import Ampere, Ohm, Second, Volt
+from bmsctl.domain.units import Ampere, Celsius, Ohm, Second, Volt
 
 
 class LvSupply(Protocol):
@@ -49,6 +49,14 @@ class Ohmmeter(Protocol):
 
         Raises:
             ReplyInvalid: a wire has no contact, or the reading is implausible or stuck.
+        """
+        ...
+
+    async def temperature(self, lease: Lease) -> Celsius:
+        """What the meter's temperature probe reads.
+
+        Raises:
+            ReplyInvalid: there is no probe, or its reading is implausible.
         """
         ...
 

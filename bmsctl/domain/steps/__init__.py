@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from bmsctl.domain.steps.eol import EOL
 from bmsctl.domain.steps.selftest import SELFTEST
-from bmsctl.domain.steps.spec import Catalogue, Gate, GateRule, Kind, MeasureSpec, Needs, ParamSpec, StepSpec
+from bmsctl.domain.steps.spec import Catalogue, Gate, GateRule, Kind, MeasureSpec, Needs, ParamSpec, StepSpec, of_part
+from bmsctl.domain.steps.stacking import STACKING
 
 __all__ = [
     "CATALOGUE",
@@ -24,9 +25,10 @@ __all__ = [
     "ParamSpec",
     "StepSpec",
     "gate_of",
+    "of_part",
 ]
 
-CATALOGUE: Catalogue = {"stacking": (), "eol": EOL}
+CATALOGUE: Catalogue = {"stacking": STACKING, "eol": EOL}
 
 STEP_NAMES: Mapping[str, tuple[str, ...]] = {
     station: tuple(spec.name for spec in specs) for station, specs in CATALOGUE.items()

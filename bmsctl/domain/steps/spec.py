@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 
 
@@ -40,6 +40,8 @@ class MeasureSpec:
 
     unit: str | None
     needs: Needs
+    each: str = ""
+    """The parameter that names parts: there is one measurement for each, called `name[part]`; empty: just one."""
 
 
 class Kind(StrEnum):
@@ -54,6 +56,8 @@ class Kind(StrEnum):
     """A list of different texts, at least one."""
     STEP_TABLE = "step table"
     """Keys that match `key_pattern`, each with the name of a step of the same station."""
+    TABLE = "table"
+    """Names, each with a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,16 @@ def both(unit: str | None) -> MeasureSpec:
     return MeasureSpec(unit, Needs.BOTH)
 
 
+def each(parts: str, measure: MeasureSpec) -> MeasureSpec:
+    """One such measurement for each part that the parameter `parts` names: a list of names, or a table by name."""
+    return replace(measure, each=parts)
+
+
+def of_part(name: str, part: str) -> str:
+    """The name of a measurement that there is for each part."""
+    return f"{name}[{part}]"
+
+
 def quantity(unit: str) -> ParamSpec:
     """A parameter with a unit."""
     return ParamSpec(Kind.QUANTITY, unit)
@@ -104,5 +118,7 @@ def quantity(unit: str) -> ParamSpec:
 
 COUNT = ParamSpec(Kind.COUNT)
 TEXT = ParamSpec(Kind.TEXT)
+NAMES = ParamSpec(Kind.NAMES)
+TABLE = ParamSpec(Kind.TABLE)
 PRECHARGES = {"precharges_max": COUNT, "precharges_within": quantity("s")}
 """How often within which time the pack's precharge resistor may be used."""

@@ -7,6 +7,7 @@ from bmsctl.stations.eol.bms import bms_alive, bms_identity
 from bmsctl.stations.eol.bonding import bonding
 from bmsctl.stations.eol.cells import cells_at_rest
 from bmsctl.stations.eol.contactors import contactors_open
+from bmsctl.stations.eol.context import Step
 from bmsctl.stations.eol.dcir import dcir
 from bmsctl.stations.eol.hvil import hvil
 from bmsctl.stations.eol.identify import identify
@@ -18,7 +19,6 @@ from bmsctl.stations.eol.ship_soc import ship_soc
 from bmsctl.stations.eol.supply import quiescent_current, sleep
 from bmsctl.stations.eol.temperatures import temperatures
 from bmsctl.stations.eol.testers import insulation_outer, withstand
-from bmsctl.stations.step import Step
 
 _LIVE = ("bms", "matrix", "digitizer")
 _TESTERS = ("plc", *_LIVE, "insulation_tester", "withstand_tester")

@@ -14,8 +14,8 @@ from bmsctl.analysis.balancing_channels import channel_signatures
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.ports import F64
 from bmsctl.errors import StepInvalid
-from bmsctl.stations.eol.undo import undone
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.eol.context import StepContext
+from bmsctl.stations.undo import undone
 
 GROUPS_MIN = 2
 _NOBODY: Set[int] = frozenset()

@@ -6,9 +6,9 @@ from bmsctl.domain.limits import Reading
 from bmsctl.domain.ports import BmsIdentity
 from bmsctl.domain.units import Ampere, Second
 from bmsctl.errors import StepInvalid
+from bmsctl.stations.eol.context import StepContext
 from bmsctl.stations.eol.dtcs import counted, number
 from bmsctl.stations.eol.wake import wake
-from bmsctl.stations.step import StepContext
 
 
 async def bms_alive(ctx: StepContext) -> None:

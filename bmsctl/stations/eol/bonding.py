@@ -8,7 +8,7 @@ from bmsctl.domain.limits import ABOVE, Reading
 from bmsctl.domain.ports import ResistanceReading
 from bmsctl.domain.units import Ohm
 from bmsctl.errors import ReplyInvalid, StepInvalid
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.eol.context import StepContext
 
 
 async def bonding(ctx: StepContext) -> None:

@@ -10,8 +10,8 @@ from bmsctl.analysis.cells import CellStatistics, cell_statistics
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.ports import F64
 from bmsctl.errors import StepInvalid
+from bmsctl.stations.eol.context import StepContext
 from bmsctl.stations.eol.dtcs import measure_own_dtcs
-from bmsctl.stations.step import StepContext
 
 
 async def cells_at_rest(ctx: StepContext) -> None:

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Set
 from bmsctl.domain.ports import Relay, Route
 from bmsctl.domain.units import Second
 from bmsctl.errors import DeviceTimeout, StepInvalid
-from bmsctl.stations.eol.undo import undone
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.eol.context import StepContext
+from bmsctl.stations.undo import undone
 
 COLD_V = 50.0
 """Below what the matrix, at 60 V, refuses to move a route at."""

@@ -14,9 +14,9 @@ from functools import partial
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.ports import Relay, Route
 from bmsctl.stations.eol.closing import close_precharge, open_contactors, precharge_cooled
+from bmsctl.stations.eol.context import StepContext
 from bmsctl.stations.eol.dtcs import measure_own_dtcs
-from bmsctl.stations.eol.undo import undone
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.undo import undone
 
 _ALL_OPEN: tuple[str, Set[Relay]] = ("all_open", frozenset())
 _MAIN_MINUS_ONLY: tuple[str, Set[Relay]] = ("main_minus_only", frozenset({Relay.MAIN_MINUS}))

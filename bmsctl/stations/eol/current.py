@@ -5,7 +5,7 @@ from __future__ import annotations
 from bmsctl.domain.ports import F64
 from bmsctl.domain.units import Ampere, Volt
 from bmsctl.errors import StepInvalid
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.eol.context import StepContext
 
 
 async def arm(ctx: StepContext, current: str) -> None:

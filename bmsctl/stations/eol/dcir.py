@@ -18,8 +18,8 @@ from bmsctl.domain.ports import F64, CyclerReading, DigitizerReading, PackSample
 from bmsctl.domain.units import Ampere
 from bmsctl.errors import StepInvalid
 from bmsctl.stations.eol.closing import closed_contactors, connect_cold
+from bmsctl.stations.eol.context import StepContext
 from bmsctl.stations.eol.current import arm, require_cells_within
-from bmsctl.stations.step import StepContext
 
 SEEN = 0.1
 """Share of the cycler's current below which the BMS sees none, and its sign means nothing."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.ports import Dtc
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.eol.context import StepContext
 
 
 async def measure_own_dtcs(ctx: StepContext) -> None:

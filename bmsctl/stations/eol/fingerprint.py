@@ -10,7 +10,7 @@ from bmsctl.analysis.fingerprint import Match, compare_modules
 from bmsctl.domain.ports import F64, IncomingModule
 from bmsctl.domain.units import Second
 from bmsctl.errors import StepInvalid
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.eol.context import StepContext
 
 
 async def install_modules(ctx: StepContext) -> None:

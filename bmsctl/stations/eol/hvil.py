@@ -12,9 +12,9 @@ from bmsctl.domain.limits import ABOVE, Reading
 from bmsctl.domain.units import Second
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import DeviceTimeout
+from bmsctl.stations.eol.context import StepContext
 from bmsctl.stations.eol.dtcs import measure_own_dtcs
-from bmsctl.stations.eol.undo import undone
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.undo import undone
 
 
 async def hvil(ctx: StepContext) -> None:

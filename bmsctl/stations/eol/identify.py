@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from bmsctl.domain.limits import Reading
-from bmsctl.domain.ports import F64
+from bmsctl.domain.ports import F64, Deed, Instruction
 from bmsctl.domain.units import Ampere, Second, Volt
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import StepInvalid
+from bmsctl.stations.eol.context import StepContext
 from bmsctl.stations.eol.fingerprint import check_fingerprint, install_modules
 from bmsctl.stations.eol.wake import wake
-from bmsctl.stations.step import StepContext
 
 VOLTAGES_WITHIN = Second(0.5)
 SENSE_WITHIN = Second(1.5)
@@ -46,7 +46,9 @@ async def _docking_voltage(ctx: StepContext) -> Verdict:
 async def _dock(ctx: StepContext) -> None:
     """Let the operator dock the pack, and see that it is by the right adapter."""
     within = Second(ctx.recipe.quantity("dock_within"))
-    await ctx.devices.operator.confirm(ctx.leases["operator"], ctx.recipe.text("docking"), within)
+    await ctx.devices.operator.confirm(
+        ctx.leases["operator"], Instruction(Deed.DOCK, "", ctx.recipe.text("docking")), within
+    )
     ctx.leases["plc"].quiet_for(SENSE_WITHIN)
     mated = (await ctx.devices.plc.sense(SENSE_WITHIN)).adapter
     wanted = ctx.recipe.count("adapter")

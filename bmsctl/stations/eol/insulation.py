@@ -15,9 +15,9 @@ from bmsctl.domain.ports import Recording, Resistor, Route
 from bmsctl.domain.units import Second
 from bmsctl.errors import StepInvalid
 from bmsctl.stations.eol.closing import closed_contactors, connect_cold
+from bmsctl.stations.eol.context import StepContext
 from bmsctl.stations.eol.dtcs import measure_own_dtcs
-from bmsctl.stations.eol.undo import undone
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.undo import undone
 
 EDGE_S = 0.005
 """After a confirmed change: contact bounce, and the front end's low pass."""

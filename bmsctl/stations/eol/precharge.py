@@ -16,9 +16,9 @@ from bmsctl.domain.units import Second
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import StepInvalid
 from bmsctl.stations.eol.closing import close_precharge, open_contactors, precharge_cooled
+from bmsctl.stations.eol.context import StepContext
 from bmsctl.stations.eol.dtcs import measure_own_dtcs
-from bmsctl.stations.eol.undo import undone
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.undo import undone
 
 
 async def precharge(ctx: StepContext) -> None:

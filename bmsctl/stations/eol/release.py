@@ -5,8 +5,8 @@ from __future__ import annotations
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.units import Second
 from bmsctl.errors import StepInvalid
+from bmsctl.stations.eol.context import StepContext
 from bmsctl.stations.eol.dtcs import counted
-from bmsctl.stations.step import StepContext
 
 SLEEP_DELAY_STEP_S = 0.1
 """Resolution of the stored sleep delay (DID 9281)."""

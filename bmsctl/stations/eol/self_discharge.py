@@ -8,7 +8,7 @@ from bmsctl.analysis.self_discharge import HOUR_S, relative_self_discharge
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.ports import F64, IncomingModule
 from bmsctl.errors import StepInvalid
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.eol.context import StepContext
 
 DAY_S = 86400.0
 

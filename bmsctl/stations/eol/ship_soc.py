@@ -10,8 +10,8 @@ from bmsctl.domain.ports import Route
 from bmsctl.domain.units import Ampere
 from bmsctl.errors import StepInvalid
 from bmsctl.stations.eol.closing import closed_contactors, connect_cold
+from bmsctl.stations.eol.context import StepContext
 from bmsctl.stations.eol.current import arm, require_cells_within
-from bmsctl.stations.step import StepContext
 
 HOUR_S = 3600.0
 LATE = 1.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bmsctl.domain.limits import ABOVE, Reading
 from bmsctl.domain.units import Ampere, Second
 from bmsctl.errors import DeviceTimeout, StepInvalid
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.eol.context import StepContext
 
 AWAKE_S = 1.0
 """A BMS heard so recently is awake."""

@@ -8,8 +8,8 @@ from bmsctl.domain.limits import Reading
 from bmsctl.domain.ports import F64
 from bmsctl.domain.units import Second
 from bmsctl.errors import StepInvalid
+from bmsctl.stations.eol.context import StepContext
 from bmsctl.stations.eol.dtcs import measure_own_dtcs
-from bmsctl.stations.step import StepContext
 
 PERSISTENT_READINGS = 10
 """A sensor without a value in so many readings is open; in fewer, a frame was lost."""

@@ -12,8 +12,8 @@ from bmsctl.domain.limits import ABOVE, Reading
 from bmsctl.domain.ports import Route
 from bmsctl.domain.units import Ampere, Second, Volt
 from bmsctl.errors import StepInvalid
-from bmsctl.stations.eol.undo import undone
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.eol.context import StepContext
+from bmsctl.stations.undo import undone
 
 BOTH = frozenset({Route.TESTER_PLUS, Route.TESTER_MINUS})
 POLES = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.units import Second
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.eol.context import StepContext
 
 
 async def wake(ctx: StepContext, measurement: str) -> None:

@@ -26,9 +26,7 @@ EMPTY = StationFile("eol-7", "eol", (), {}, "demo")
 
 
 def site_of(station: StationFile, tokens: Path) -> WiredSite:
-    return WiredSite(
-        station, SystemClock(), {}, {}, operator=NoScreen(), genealogy=NoMes(), seed_key=bytes, tokens=tokens
-    )
+    return WiredSite(station, SystemClock(), {}, {}, operator=NoScreen(), mes=NoMes(), seed_key=bytes, tokens=tokens)
 
 
 @pytest.fixture
@@ -203,7 +201,7 @@ BUSES = (CanPort("pack", "virtual://pack", ("bms",)), CanPort("station", "virtua
 
 
 def opened(station: StationFile, tokens: Path) -> Any:
-    return open_site(station, operator=NoScreen(), genealogy=NoMes(), seed_key=bytes, tokens=tokens)
+    return open_site(station, operator=NoScreen(), mes=NoMes(), seed_key=bytes, tokens=tokens)
 
 
 def test_every_port_of_the_station_file_is_opened_and_closed(ptys: Ptys, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bmsctl.domain.lease import Lease, LeaseBook
+from bmsctl.domain.ports import Deed, Instruction
 from bmsctl.domain.units import Second
 from bmsctl.errors import DeviceRefused, DeviceTimeout, LeaseRevoked
 from firmware_stubs.people import SimMes, SimOperator
@@ -38,7 +39,7 @@ def test_the_operator_confirms_after_two_to_four_seconds() -> None:
         taken = []
         for _ in range(50):
             asked_s = now()
-            await operator.confirm(right, "connect the pack", Second(60.0))
+            await operator.confirm(right, Instruction(Deed.DOCK, "", "connect the pack"), Second(60.0))
             taken.append(now() - asked_s)
             assert right.fresh
         assert 2.0 < min(taken) < 2.3
@@ -52,18 +53,18 @@ def test_an_absent_a_slow_and_an_unwilling_operator() -> None:
     async def main() -> None:
         operator = SimOperator(1)
         with pytest.raises(DeviceTimeout, match="within 1 s"):
-            await operator.confirm(lease(), "dock", Second(1.0))
+            await operator.confirm(lease(), Instruction(Deed.DOCK, "", "dock"), Second(1.0))
         assert now() == 1.0
         operator.absent = True
         with pytest.raises(DeviceTimeout, match="dock"):
-            await operator.confirm(lease(), "dock", Second(10.0))
+            await operator.confirm(lease(), Instruction(Deed.DOCK, "", "dock"), Second(10.0))
         operator.absent, operator.refusal = False, "the connector is bent"
         with pytest.raises(DeviceRefused, match="bent"):
-            await operator.confirm(lease(), "dock", Second(10.0))
+            await operator.confirm(lease(), Instruction(Deed.DOCK, "", "dock"), Second(10.0))
         right = lease()
         right.revoked = True
         with pytest.raises(LeaseRevoked):
-            await operator.confirm(right, "dock", Second(10.0))
+            await operator.confirm(right, Instruction(Deed.DOCK, "", "dock"), Second(10.0))
 
     run(main)
 

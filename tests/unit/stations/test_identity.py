@@ -10,7 +10,7 @@ import pytest
 
 from bmsctl.domain.lease import Lease
 from bmsctl.errors import DeviceRefused
-from bmsctl.stations.devices import Devices
+from bmsctl.stations.eol.devices import Devices
 from bmsctl.stations.identity import identify
 from firmware_stubs.sim.loop import run
 

@@ -18,12 +18,12 @@ from bmsctl.domain.recipe import StepRecipe
 from bmsctl.domain.units import Second, Volt
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import DeviceError, DeviceRestarted, DeviceTimeout, LeaseRevoked, StepInvalid
-from bmsctl.stations.devices import INSTRUMENTS, Devices
+from bmsctl.stations.eol.context import Step, StepContext
+from bmsctl.stations.eol.devices import INSTRUMENTS, Devices
 from bmsctl.stations.job import RunEnd
 from bmsctl.stations.run import SAFE_STEP, Run
 from bmsctl.stations.safe import SafeReport
 from bmsctl.stations.scope import RunScope
-from bmsctl.stations.step import Step, StepContext
 from firmware_stubs.sim.loop import run
 from tests.support.fake_devices import FakeLog
 

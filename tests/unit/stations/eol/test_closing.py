@@ -11,7 +11,7 @@ from bmsctl.domain.ports import Relay, Route
 from bmsctl.domain.units import Ampere, Volt
 from bmsctl.errors import DeviceTimeout, LeaseRevoked, StepInvalid
 from bmsctl.stations.eol.closing import closed_contactors, connect_cold
-from bmsctl.stations.step import StepContext
+from bmsctl.stations.eol.context import StepContext
 from firmware_stubs.sim.loop import new_loop
 from tests.support.fake_live import LiveBench, run_live
 

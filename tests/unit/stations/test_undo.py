@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bmsctl.errors import DeviceTimeout, LeaseRevoked, ReplyInvalid, StepInvalid, StoreError
-from bmsctl.stations.eol.undo import undone
+from bmsctl.stations.undo import undone
 from firmware_stubs.sim.loop import run
 
 

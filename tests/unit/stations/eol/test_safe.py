@@ -12,8 +12,9 @@ from bmsctl.domain.lease import LeaseBook
 from bmsctl.domain.ports import DigitizerReading, PlcStatus, PlcVoltages, Relay, TripCause
 from bmsctl.domain.units import Ampere, Volt
 from bmsctl.errors import DeviceTimeout
-from bmsctl.stations.devices import Devices
-from bmsctl.stations.safe import MakeSafe, SafeReport
+from bmsctl.stations.eol.devices import Devices
+from bmsctl.stations.eol.safe import MakeSafe
+from bmsctl.stations.safe import SafeReport
 from firmware_stubs.sim.loop import run
 
 END = ["open_all", "supply_off", "off", "await_routes"]
