@@ -25,8 +25,8 @@ from bmsctl.domain.ports import PlcStatus, TripCause
 from bmsctl.domain.recipe import Recipe, StepRecipe
 from bmsctl.domain.steps import GateRule
 from bmsctl.domain.units import Second
-from bmsctl.stations.eol.context import Step, StepContext
-from bmsctl.stations.eol.devices import Devices
+from bmsctl.stations.eol.context import RunFacts, Step, StepContext
+from bmsctl.stations.eol.devices import LEASED, Devices
 from bmsctl.stations.run import Run
 from bmsctl.stations.safe import SafeReport
 from bmsctl.stations.sequencer import Sequencer
@@ -110,9 +110,8 @@ async def one_run(folder: Path, recipe: Recipe) -> dict[str, Any]:
         steps=[Step(step.run, measure, devices=()) for step in recipe.eol],
         recipe=recipe.eol,
         pack=recipe.pack,
-        label="BENCH1",
-        vin=None,
-        token=1,
+        facts=RunFacts("BENCH1"),
+        token=lambda: 1,
         record_id="bench",
         devices=Devices(**{**unused, "plc": plc}),
         leases=leases,
@@ -121,6 +120,7 @@ async def one_run(folder: Path, recipe: Recipe) -> dict[str, Any]:
         now=now,
         utc_text=lambda: "2026-01-01T00:00:00Z",
         serial_numbers={},
+        leased=LEASED,
         instruments=(),
     )
     record = await (await sequencer.start(job))

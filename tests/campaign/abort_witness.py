@@ -74,6 +74,7 @@ class Log:
 
     def __init__(self, folder: Path) -> None:
         self._file = (folder / LOG).open()
+        self._begun = ""
 
     def __enter__(self) -> Self:
         return self
@@ -82,8 +83,8 @@ class Log:
         self._file.close()
 
     def since_last(self) -> list[Entry]:
-        """What was logged since the call before."""
-        lines = self._file.read().splitlines()
+        """What was logged since the call before; a line that is being written is left for the next."""
+        *lines, self._begun = (self._begun + self._file.read()).split("\n")
         return [Entry(t_s, wire, can_id, bytes.fromhex(data)) for t_s, wire, can_id, data in map(json.loads, lines)]
 
 

@@ -444,7 +444,7 @@ class FakeBench:
         """A context for one step of the installed recipe."""
         recipe = recipe_of(run, **params)
         log: Any = self.log
-        return StepContext(self.devices(), self.leases, recipe, RECIPE.pack, self.facts, log, None, self.now)
+        return StepContext(self.devices(), self.leases, recipe, RECIPE.pack, self.facts, log, None, self.now, lambda: 1)
 
     def names(self) -> list[str]:
         """The calls so far, without arguments."""

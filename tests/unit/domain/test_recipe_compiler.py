@@ -48,7 +48,7 @@ def findings(text: bytes | str, **files: bytes | str) -> list[str]:
 
 
 def step(recipe: Recipe, run: str) -> StepRecipe:
-    return next(step for step in recipe.eol if step.run == run)
+    return next(step for step in (*recipe.stacking, *recipe.eol) if step.run == run)
 
 
 def override(run: str, *lines: str) -> str:
@@ -72,7 +72,7 @@ def test_there_are_enough_broken_recipes() -> None:
 
 def test_a_broken_recipe_tells_everything_at_once() -> None:
     text = override("cells_at_rest", 'limits.cell_spread.high = "30 mA"', "params.snapshots = 0", "skip = true")
-    assert [finding.split(": ")[0] for finding in findings(text)] == ["x.toml:6", "x.toml:4", "x.toml:5"]
+    assert [finding.split(": ")[0] for finding in findings(text)] == ["x.toml:6", "x.toml:5", "x.toml:4"]
 
 
 def test_a_missing_mandatory_step_is_named() -> None:
@@ -201,15 +201,24 @@ def test_every_value_tells_file_line_text_and_reason() -> None:
     assert provenance["eol.cells_at_rest.limits.cell_spread.high"] == Origin("x.toml", 4, "20 mV", "a new drawing")
     for origin in provenance.values():
         source = {**INSTALLED, "x.toml": b"\n\n\n" + b'20 mV" "a new drawing'}[origin.file]
-        line = source.decode().splitlines()[origin.line - 1]
-        assert origin.text in line or all(f'"{name}"' in line for name in origin.text.split(", "))
-        assert origin.why in line
-    values = sum(len(s.params) for s in recipe.eol) + sum(
-        (limit.low is not None) + (limit.high is not None) for s in recipe.eol for limit in s.limits.values()
-    )
-    in_table = len(step(recipe, "bms_identity").table("dtc_owners")) - 1
+        entry = source.decode().split("\n", origin.line - 1)[-1].partition("[[")[0]
+        assert origin.text in entry or all(f'"{name}"' in entry for name in origin.text.split(", "))
+        assert origin.why in entry
+
+
+def test_every_value_has_an_origin() -> None:
+    recipe = compiled(CHILD)
+    of_parts, in_table = 0, 0
+    for station in CATALOGUE:
+        for spec in CATALOGUE[station]:
+            stated = step(recipe, spec.name)
+            limits = [stated.limit(name) for name in spec.measures]
+            of_parts += sum((limit.low is not None) + (limit.high is not None) for limit in limits)
+            tables = [value for value in stated.params.values() if isinstance(value, Mapping)]
+            in_table += len(stated.params) - len(tables) + sum(map(len, tables))
+    max_times = len(recipe.eol) + len(recipe.stacking)
     pack = 11
-    assert len(provenance) == values + in_table + len(recipe.eol) + pack
+    assert len(recipe.provenance) == of_parts + in_table + max_times + pack
 
 
 def test_ohm_per_volt_is_per_volt_of_the_highest_working_voltage() -> None:

@@ -122,6 +122,7 @@ def test_a_removed_part_stays_in_the_genealogy_with_its_reason() -> None:
         "lot": "L-7",
         "removed_reason": "scratched",
         "incoming": [{"name": "cell_voltage", "unit": "V", "values": [3.65, 3.651, None]}],
+        "tightenings": [],
     }
     assert (second["serial"], second["removed_reason"], second["incoming"]) == ("M-2", None, [])
 

@@ -18,8 +18,8 @@ from bmsctl.domain.recipe import StepRecipe
 from bmsctl.domain.units import Second, Volt
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import DeviceError, DeviceRestarted, DeviceTimeout, LeaseRevoked, StepInvalid
-from bmsctl.stations.eol.context import Step, StepContext
-from bmsctl.stations.eol.devices import INSTRUMENTS, Devices
+from bmsctl.stations.eol.context import RunFacts, Step, StepContext
+from bmsctl.stations.eol.devices import INSTRUMENTS, LEASED, Devices
 from bmsctl.stations.job import RunEnd
 from bmsctl.stations.run import SAFE_STEP, Run
 from bmsctl.stations.safe import SafeReport
@@ -177,9 +177,8 @@ def ran(
             steps=steps,
             recipe=[recipe(name) for name in (*STEPS, SAFE_STEP)],
             pack=PACK,
-            label="AS52000000001",
-            vin=None,
-            token=7,
+            facts=RunFacts("AS52000000001"),
+            token=lambda: 7,
             record_id="a record",
             devices=Devices(*[anything] * len(Devices.__slots__)),
             leases=LeaseBook(now),
@@ -188,6 +187,8 @@ def ran(
             now=now,
             utc_text=lambda: "2026-01-01T00:00:00Z",
             serial_numbers={},
+            leased=LEASED,
+            instruments=INSTRUMENTS,
         )
         await job.prepare(left.scope)
         station.error = identify_error
