@@ -23,8 +23,9 @@ $(BENCH_STAMP): requirements-bench.lock pyproject.toml
 	touch $@
 
 demo: setup
-	$(BIN)/bmsctl sim run --pack AS52 --station eol --seed 1 --store $(DEMO_STORE)
+	$(BIN)/bmsctl sim run --pack AS52 --station both --seed 1 --store $(DEMO_STORE)
 	$(BIN)/bmsctl records verify --store $(DEMO_STORE)
+	@ls $(DEMO_STORE)/reports/*.html
 
 test: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal

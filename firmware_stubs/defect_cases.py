@@ -13,9 +13,12 @@ from bmsctl.domain.limits import Limit
 from bmsctl.domain.ports import Relay
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.world import DefectCase
+from firmware_stubs.assembly.drawing import BOLTED
 from firmware_stubs.defects import bonding_points
 from firmware_stubs.population import (
     BONDING_OHM,
+    COOLANT_LEAK_CM3_PER_MIN,
+    HOUSING_LEAK_CM3_PER_MIN,
     JOINT_OHM,
     LINK_OHM,
     QUIESCENT_A,
@@ -25,11 +28,19 @@ from firmware_stubs.population import (
 Value = str | int | float | bool
 
 
-def cases(recipe: Recipe) -> list[DefectCase]:
-    """Every case of the end-of-line station that the recipe's steps can show."""
-    table = chain(_insulation(recipe), _contactors(recipe), _voltage(recipe), _current(recipe), _management(recipe))
-    running = {step.run for step in recipe.steps("eol")}
-    return [case for case in table if all(step in running for step, _ in case.expected)]
+def cases(recipe: Recipe, station: str = "eol") -> list[DefectCase]:
+    """Every case of a station that the recipe's steps there can show.
+
+    Raises:
+        LookupError: no such station.
+    """
+    running = {step.run for step in recipe.steps(station)}
+    table = {
+        "eol": (_insulation, _contactors, _voltage, _current, _management),
+        "stacking": (_modules, _bolts, _joints, _leaks, _electronics),
+    }[station]
+    found = chain.from_iterable(rows(recipe) for rows in table)
+    return [case._replace(station=station) for case in found if all(step in running for step, _ in case.expected)]
 
 
 def scenario(kind: str, **parameters: Value) -> str:
@@ -51,8 +62,8 @@ def _passes(name: str, kind: str, **parameters: Value) -> DefectCase:
 
 def _limit(recipe: Recipe, step: str, name: str) -> Limit | None:
     """A limit of the recipe, None if it does not run the step."""
-    found = next((each for each in recipe.steps("eol") if each.run == step), None)
-    return None if found is None else found.limits[name]
+    found = next((each for each in (*recipe.eol, *recipe.stacking) if each.run == step), None)
+    return None if found is None else found.limit(name)
 
 
 def _high(recipe: Recipe, step: str, name: str) -> float:
@@ -186,3 +197,48 @@ def _management(recipe: Recipe) -> Iterator[DefectCase]:
     yield _passes("half", "quiescent_current", current=f"{_half(QUIESCENT_A, asleep):g} A")
     for a, b in ((1, 2), (1, recipe.pack.modules)):
         yield _fails(f"{a} and {b}", "identify", "module_swapped", "INVALID", a=a, b=b)
+
+
+def _modules(recipe: Recipe) -> Iterator[DefectCase]:
+    for slot in (1, recipe.pack.modules):
+        yield _fails(str(slot), "modules_in", "module_wrong_part", slot=slot)
+        yield _fails(str(slot), "modules_in", "module_cloned_label", "INVALID", slot=slot)
+        yield _fails(str(slot), "place", "module_reversed", slot=slot)
+    offset = _half(0.0, _high(recipe, "cells_at_rest", "cell_deviation"))
+    for sign in (1.0, -1.0):
+        side = "above" if sign > 0.0 else "below"
+        yield _passes(f"{side} half", "cell_voltage", cell=1, offset=f"{sign * offset:g} V")
+
+
+def _bolts(recipe: Recipe) -> Iterator[DefectCase]:
+    for step in recipe.steps("stacking"):
+        if step.run not in BOLTED:
+            continue
+        low, high = _low(recipe, step.run, "torque"), _high(recipe, step.run, "torque")
+        good, bolts = (low + high) / 2.0, step.names("bolts")
+        for bolt, side, limit in ((bolts[0], "low", low), (bolts[-1], "high", high)):
+            twice, half = f"{_twice(good, limit):g} Nm", f"{_half(good, limit):g} Nm"
+            yield _fails(f"{bolt} {side} twice", step.run, "bolt_torque", bolt=bolt, torque=twice)
+            yield _passes(f"{bolt} {side} half", "bolt_torque", bolt=bolt, torque=half)
+
+
+def _joints(recipe: Recipe) -> Iterator[DefectCase]:
+    of_median = _high(recipe, "joints", "of_median") / 100.0 * JOINT_OHM
+    limit = min(of_median, _high(recipe, "joints", "resistance"))
+    for joint in (1, 2 * recipe.pack.modules, 2 * recipe.pack.modules + 2):
+        twice, half = f"{_twice(JOINT_OHM, limit):g} Ohm", f"{_half(JOINT_OHM, limit):g} Ohm"
+        yield _fails(f"{joint} twice", "joints", "busbar_joint", joint=joint, resistance=twice)
+        yield _passes(f"{joint} half", "busbar_joint", joint=joint, resistance=half)
+    yield _fails("1 beyond the range", "joints", "busbar_joint", joint=1, resistance="1 Ohm")
+
+
+def _leaks(recipe: Recipe) -> Iterator[DefectCase]:
+    for step, good in (("coolant_leak", COOLANT_LEAK_CM3_PER_MIN), ("housing_leak", HOUSING_LEAK_CM3_PER_MIN)):
+        limit = _high(recipe, step, "leak_rate")
+        yield _fails("twice", step, step, rate=f"{_twice(good, limit):g} cm3/min")
+        yield _passes("half", step, rate=f"{_half(good, limit):g} cm3/min")
+
+
+def _electronics(recipe: Recipe) -> Iterator[DefectCase]:
+    yield _fails("", "hvil_loop", "hvil_open")
+    yield _passes("reflashed", "bms_software", version="0001")

@@ -1,4 +1,4 @@
-"""Every defect a simulated pack can have: its parameters, and what it does to plant and BMS."""
+"""Every defect a simulated pack can have: its parameters, and what it does to plant, BMS and assembly."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.recipe_compiler_values import shown
 from bmsctl.errors import ScenarioError
 from bmsctl.protocols.dids import TEXTS, Did
+from firmware_stubs.assembly import AssemblyCondition
+from firmware_stubs.assembly.drawing import BOLTED
 from firmware_stubs.bms import BmsCondition
 from firmware_stubs.plant import PlantCondition
 from firmware_stubs.population import facts_of
@@ -24,6 +26,7 @@ class PackCondition:
 
     plant: PlantCondition = field(default_factory=PlantCondition)
     bms: BmsCondition = field(default_factory=BmsCondition)
+    assembly: AssemblyCondition = field(default_factory=AssemblyCondition)
 
 
 Given = Mapping[str, Any]
@@ -45,6 +48,16 @@ def _plant(pack: PackCondition, **changes: Any) -> PackCondition:
 
 def _bms(pack: PackCondition, **changes: Any) -> PackCondition:
     return replace(pack, bms=replace(pack.bms, **changes))
+
+
+def _assembly(pack: PackCondition, **changes: Any) -> PackCondition:
+    return replace(pack, assembly=replace(pack.assembly, **changes))
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("must be a name that the recipe has")
+    return value
 
 
 def _dtc(value: Any) -> int:
@@ -126,12 +139,30 @@ def _bms_dtc(pack: PackCondition, given: Given) -> PackCondition:
     return _bms(pack, dtcs=(*pack.bms.dtcs, given["code"]))
 
 
+def _wrong_part(pack: PackCondition, given: Given) -> PackCondition:
+    return _assembly(pack, wrong_part=pack.assembly.wrong_part | {given["slot"]})
+
+
+def _cloned_label(pack: PackCondition, given: Given) -> PackCondition:
+    return _assembly(pack, cloned_label=pack.assembly.cloned_label | {given["slot"]})
+
+
+def _reversed(pack: PackCondition, given: Given) -> PackCondition:
+    return _assembly(pack, turned=pack.assembly.turned | {given["slot"]})
+
+
+def _bolt_torque(pack: PackCondition, given: Given) -> PackCondition:
+    return _assembly(pack, bolt_torque={**pack.assembly.bolt_torque, given["bolt"]: given["torque"]})
+
+
 SELF_DISCHARGE_AGE_S = 16 * 86400.0
 SELF_DISCHARGE_MAX_V = 20e-3
 
 _RELAY = {"which": Parameter(choice(*(relay.value for relay in Relay)))}
 _OHM = Parameter(quantity("Ohm", negative=False))
 _CELL = {"cell": Parameter(index)}
+_SLOT = {"slot": Parameter(index)}
+_RATE = {"rate": Parameter(quantity("cm3/min", negative=False))}
 
 DEFECTS: Mapping[str, DefectKind] = {
     "insulation": DefectKind(
@@ -173,7 +204,7 @@ DEFECTS: Mapping[str, DefectKind] = {
         {"gain": Parameter(factor, required=False), "offset": Parameter(quantity("A"), required=False)},
         _current_sensor,
     ),
-    "busbar_joint": DefectKind({"joint": Parameter(index), "resistance": _OHM}, _busbar_joint, ("joint",)),
+    "busbar_joint": DefectKind({"joint": Parameter(index_or_name), "resistance": _OHM}, _busbar_joint, ("joint",)),
     "balancing_channel": DefectKind(_CELL | {"stuck": Parameter(choice("on", "off"))}, _balancing_channel, ("cell",)),
     "self_discharge": DefectKind(
         _CELL
@@ -199,6 +230,14 @@ DEFECTS: Mapping[str, DefectKind] = {
         {"current": Parameter(quantity("A", negative=False))},
         lambda pack, given: _bms(pack, quiescent_current_a=given["current"]),
     ),
+    "module_wrong_part": DefectKind(_SLOT, _wrong_part, ("slot",)),
+    "module_cloned_label": DefectKind(_SLOT, _cloned_label, ("slot",)),
+    "module_reversed": DefectKind(_SLOT, _reversed, ("slot",)),
+    "bolt_torque": DefectKind(
+        {"bolt": Parameter(_name), "torque": Parameter(quantity("Nm", negative=False))}, _bolt_torque, ("bolt",)
+    ),
+    "housing_leak": DefectKind(_RATE, lambda pack, given: _assembly(pack, housing_leak=given["rate"])),
+    "coolant_leak": DefectKind(_RATE, lambda pack, given: _assembly(pack, coolant_leak=given["rate"])),
 }
 
 
@@ -229,22 +268,43 @@ def _located(given: Given, recipe: Recipe) -> Given:
         "cell": (recipe.pack.series, "cells"),
         "a": (recipe.pack.modules, "modules"),
         "b": (recipe.pack.modules, "modules"),
+        "slot": (recipe.pack.modules, "modules"),
         "sensor": (facts_of(recipe.pack.id).thermistors, "temperature sensors"),
         "joint": (2 * (recipe.pack.modules + 1), "joints"),
     }
     if "point" in given:
         points = bonding_points(recipe)
         counts["point"] = (len(points), f"bonding points ({', '.join(points)})")
-        if isinstance(given["point"], str):
-            if given["point"] not in points:
-                raise ScenarioError(f"point = {shown(given['point'])}: the recipe has {', '.join(points)}")
-            given = {**given, "point": 1 + points.index(given["point"])}
+        given = _numbered(given, "point", points)
+    if "joint" in given:
+        given = _numbered(given, "joint", _names(recipe, "joints", "joints"))
+    if "bolt" in given and given["bolt"] not in bolts(recipe):
+        raise ScenarioError(f"bolt = {shown(given['bolt'])}: the recipe has {', '.join(bolts(recipe))}")
     for name, (count, what) in counts.items():
         if name in given and given[name] > count:
             raise ScenarioError(f"{name} = {shown(given[name])}: the pack has {count} {what}")
     return given
 
 
+def _numbered(given: Given, key: str, names: tuple[str, ...]) -> Given:
+    """The parameters, a part's name as its number; ScenarioError for a name that the recipe does not have."""
+    if not isinstance(given[key], str):
+        return given
+    if given[key] not in names:
+        raise ScenarioError(f"{key} = {shown(given[key])}: the recipe has {', '.join(names)}")
+    return {**given, key: 1 + names.index(given[key])}
+
+
 def bonding_points(recipe: Recipe) -> tuple[str, ...]:
     """Names of the points where the recipe measures bonding."""
     return next(step for step in recipe.steps("eol") if step.run == "bonding").names("points")
+
+
+def bolts(recipe: Recipe) -> tuple[str, ...]:
+    """Names of the bolts that the recipe tightens, in that order."""
+    return tuple(bolt for run in BOLTED for bolt in _names(recipe, run, "bolts"))
+
+
+def _names(recipe: Recipe, run: str, parameter: str) -> tuple[str, ...]:
+    """Names that a step of the stacking station has; none if the recipe does not run it."""
+    return tuple(name for step in recipe.steps("stacking") if step.run == run for name in step.names(parameter))

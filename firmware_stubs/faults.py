@@ -14,7 +14,7 @@ from typing import Protocol
 from bmsctl.errors import ScenarioError
 from firmware_stubs import can_tampering as can
 from firmware_stubs.can_tampering import Maker
-from firmware_stubs.ports import BUS_OF, SERIAL_DEVICES
+from firmware_stubs.ports import BUS_OF, EOL_SERIAL
 from firmware_stubs.scenario import Fault
 
 
@@ -158,12 +158,12 @@ FAULTS: Mapping[str, FaultKind] = {
     "contactor.stays_open": FaultKind("D9", ("bms",), lambda site, device, on: site.keep_contactors_open(on)),
     "contactor.stays_closed": FaultKind("D9b", ("bms",), lambda site, device, on: site.keep_contactors_closed(on)),
     "bms.revision": _tampered("D12", can.other_revision),
-    "serial.garbage": FaultKind("E1", SERIAL_DEVICES, lambda site, device, on: site.garble_serial(device, on)),
-    "serial.split": FaultKind("E2", SERIAL_DEVICES, lambda site, device, on: site.split_serial(device, on)),
-    "serial.late": FaultKind("E3", SERIAL_DEVICES, lambda site, device, on: site.delay_serial(device, on)),
-    "serial.silent": FaultKind("E3b", SERIAL_DEVICES, lambda site, device, on: site.mute_serial(device, on)),
-    "serial.unplugged": FaultKind("E4", SERIAL_DEVICES, lambda site, device, on: site.unplug_serial(device, on)),
-    "serial.restart": FaultKind("E5", SERIAL_DEVICES, lambda site, device, on: site.restart(device) if on else None),
+    "serial.garbage": FaultKind("E1", EOL_SERIAL, lambda site, device, on: site.garble_serial(device, on)),
+    "serial.split": FaultKind("E2", EOL_SERIAL, lambda site, device, on: site.split_serial(device, on)),
+    "serial.late": FaultKind("E3", EOL_SERIAL, lambda site, device, on: site.delay_serial(device, on)),
+    "serial.silent": FaultKind("E3b", EOL_SERIAL, lambda site, device, on: site.mute_serial(device, on)),
+    "serial.unplugged": FaultKind("E4", EOL_SERIAL, lambda site, device, on: site.unplug_serial(device, on)),
+    "serial.restart": FaultKind("E5", EOL_SERIAL, lambda site, device, on: site.restart(device) if on else None),
     "serial.malformed": FaultKind("E6", SCPI_DEVICES, lambda site, device, on: site.malform_numbers(device, on)),
     "serial.prefix": FaultKind("E7", SCPI_DEVICES, lambda site, device, on: site.slip_prefix(device, on)),
     "serial.frozen": FaultKind("E8", SAMPLING_DEVICES, lambda site, device, on: site.freeze_readings(device, on)),
@@ -185,7 +185,7 @@ FAULT_NAMES: Mapping[str, str] = {
 }
 """A fault's name for its name or catalogue number."""
 
-TARGETS = (*CAN_DEVICES, *SERIAL_DEVICES)
+TARGETS = (*CAN_DEVICES, *EOL_SERIAL)
 
 
 class FaultInjector:

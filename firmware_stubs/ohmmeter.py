@@ -8,6 +8,7 @@ was measured, not on how many measurements there were before.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -30,6 +31,9 @@ GAIN_SD, OFFSET_SD_SHARE = 6e-4, 1e-4
 NOISE_SHARE = 5e-6
 """Of the end of the range: 0.5 uOhm at 1 A."""
 EMF_V = (1e-6, 5e-6)
+TEMPERATURE_SD_K, TEMPERATURE_NOISE_K = 0.2, 0.05
+TEMPERATURE_EVERY_S = 2.0
+"""The probe is read so often; every question in between has the same answer."""
 
 OVER_RANGE, NO_MEASUREMENT = " 9.9000E+37", " 9.9100E+37"
 
@@ -43,7 +47,10 @@ class Target(Protocol):
 
 
 class OhmmeterStub:
-    """One ohmmeter on a serial line; build it inside a running loop. `lost_contacts`: channels with a wire off."""
+    """One ohmmeter on a serial line; build it inside a running loop. `lost_contacts`: channels with a wire off.
+
+    `temperature_c`: the true temperature of the probe; None while there is no probe, as at first.
+    """
 
     def __init__(self, port: SerialPort, target: Target, seed: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -52,7 +59,10 @@ class OhmmeterStub:
         emf = draw(seed, "ohmmeter.emf")
         self._emf_v = (emf.uniform(*EMF_V, CHANNELS) * emf.choice((-1.0, 1.0), CHANNELS)).tolist()
         self._noise = Noise(seed, "ohmmeter.noise")
+        self._temperature_error_k = TEMPERATURE_SD_K * float(draw(seed, "ohmmeter.temperature").standard_normal())
+        self._temperature_noise = Noise(seed, "ohmmeter.temperature_noise")
         self.lost_contacts: set[int] = set()
+        self.temperature_c: Callable[[], float | None] = lambda: None
         self._reset()
         self._scpi = ScpiStub(
             port,
@@ -81,6 +91,7 @@ class OhmmeterStub:
             ":SENSe:CH?": lambda _: str(self._channel),
             ":READ?": self._measure,
             ":FETCh?": lambda _: self._newest,
+            ":MEASure:TEMPerature?": lambda _: self._temperature(),
         }
         for header, key, words in (
             (":SAMPle:RATE", "speed", tuple(SPEEDS_S)),
@@ -119,6 +130,13 @@ class OhmmeterStub:
         await asyncio.sleep(SPEEDS_S[self._words["speed"]] * (2 if compensated else 1))
         self._newest = self._value(compensated)
         return self._newest
+
+    def _temperature(self) -> str:
+        true_c = self.temperature_c()
+        if true_c is None:
+            return NO_MEASUREMENT
+        noise_k = TEMPERATURE_NOISE_K * self._temperature_noise.one(int(self._loop.time() / TEMPERATURE_EVERY_S))
+        return f"{true_c + self._temperature_error_k + noise_k: .1f}"
 
     def _value(self, compensated: bool) -> str:
         end, channel = self._range_ohm, self._channel

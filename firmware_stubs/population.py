@@ -28,6 +28,11 @@ SENSE_OHM = 30e-3
 CHIP_CHANNELS = 16
 """Cells to a monitoring chip, which has a wire more than cells."""
 
+HOUSING_LEAK_CM3_PER_MIN, HOUSING_LEAK_SD = 6.0, 3.0
+COOLANT_LEAK_CM3_PER_MIN, COOLANT_LEAK_SD = 0.5, 0.3
+LEAST_LEAK_SHARE = 0.1
+"""Of the mean: nothing is tighter."""
+
 REFERENCE_C = 25.0
 """Temperature that resistances of cells are given for."""
 
@@ -38,7 +43,10 @@ _AGE_S = (14.5 * 86400.0, 19.0 * 86400.0)
 
 @dataclass(frozen=True)
 class PackFacts:
-    """What all packs of one type share. `y_farad` is C+ and C- together; resistances hold for 10 s at 25 °C."""
+    """What all packs of one type share. `y_farad` is C+ and C- together; resistances hold for 10 s at 25 °C.
+
+    acir_ohm: of a module, at 1 kHz and 25 °C. housing_litre, coolant_litre: volumes that are tested for leaks.
+    """
 
     id: str
     series: int
@@ -50,16 +58,19 @@ class PackFacts:
     group_ohm: float
     pack_ohm: float
     thermistors: int
+    acir_ohm: float
+    housing_litre: float
+    coolant_litre: float
 
 
 PACKS: Mapping[str, PackFacts] = {
     facts.id: facts
     for facts in (
-        PackFacts("AS40", 72, 2, 3, 302.4, 157.0, 0.25e-6, 0.55e-3, 43e-3, 9),
-        PackFacts("AS52", 96, 2, 4, 403.2, 157.0, 0.33e-6, 0.55e-3, 57e-3, 12),
-        PackFacts("AM40", 96, 2, 8, 403.2, 120.0, 0.35e-6, 0.70e-3, 73e-3, 16),
-        PackFacts("AM60", 96, 3, 12, 403.2, 180.0, 0.45e-6, 0.47e-3, 53e-3, 24),
-        PackFacts("AM87", 96, 2, 12, 403.2, 255.0, 0.50e-6, 0.33e-3, 40e-3, 24),
+        PackFacts("AS40", 72, 2, 3, 302.4, 157.0, 0.25e-6, 0.55e-3, 43e-3, 9, 8.6e-3, 45.0, 4.0),
+        PackFacts("AS52", 96, 2, 4, 403.2, 157.0, 0.33e-6, 0.55e-3, 57e-3, 12, 8.6e-3, 50.0, 4.5),
+        PackFacts("AM40", 96, 2, 8, 403.2, 120.0, 0.35e-6, 0.70e-3, 73e-3, 16, 5.5e-3, 55.0, 5.0),
+        PackFacts("AM60", 96, 3, 12, 403.2, 180.0, 0.45e-6, 0.47e-3, 53e-3, 24, 2.5e-3, 50.0, 6.0),
+        PackFacts("AM87", 96, 2, 12, 403.2, 255.0, 0.50e-6, 0.33e-3, 40e-3, 24, 1.7e-3, 55.0, 6.0),
     )
 }
 
@@ -106,6 +117,26 @@ class PackUnit:
     outer_pos_ohm: float
     outer_neg_ohm: float
     y_farad: float
+
+
+@dataclass(frozen=True)
+class AssemblyUnit:
+    """What shows of one pack while it is built, and of the other modules of its lot.
+
+    joint_ohm: (2 * modules + 2,) by joint. acir_share: (modules + spares,) AC resistance against the lot's. lot_ocv_v:
+    open-circuit voltage of a cell group, the lot's median against the pack's mean. spare_ocv_v: (spares,) the same
+    of each spare. spare_rest_v: (spares, cells of a module) spread within a spare. insulation_ohm:
+    (modules + spares,) of a module to its housing. housing_leak, coolant_leak: in cm3/min, at their test pressures.
+    """
+
+    joint_ohm: F64
+    acir_share: F64
+    lot_ocv_v: float
+    spare_ocv_v: F64
+    spare_rest_v: F64
+    insulation_ohm: F64
+    housing_leak: float
+    coolant_leak: float
 
 
 @dataclass(frozen=True)
@@ -156,6 +187,33 @@ def draw_pack(facts: PackFacts, seed: int) -> PackUnit:
         outer_pos_ohm=float(outer_ohm[0]),
         outer_neg_ohm=float(outer_ohm[1]),
         y_farad=facts.y_farad * (1.0 + 0.06 * _clipped(normal("y_capacitance"), 5.0)),
+    )
+
+
+def module_serial(cells: int, seed: int, number: int) -> str:
+    """The serial of a module of so many cell groups; the pack's own are numbered by slot, and spares after them."""
+    return f"M{cells:02d}-{seed}-{number}"
+
+
+def draw_assembly(facts: PackFacts, seed: int, spares: int) -> AssemblyUnit:
+    """The parts of one good pack as they come to be put together; `spares`: other modules of the lot."""
+    modules, cells = facts.modules + spares, facts.series // facts.modules
+
+    def normal(channel: str, count: int = 1) -> F64:
+        return draw(seed, f"assembly.{channel}").standard_normal(count)
+
+    def leak(channel: str, mean: float, sd: float) -> float:
+        return max(LEAST_LEAK_SHARE * mean, mean + sd * float(normal(channel)[0]))
+
+    return AssemblyUnit(
+        joint_ohm=JOINT_OHM * (1.0 + 0.08 * normal("joint", 2 * facts.modules + 2)),
+        acir_share=1.0 + 0.02 * normal("acir", modules),
+        lot_ocv_v=2.0e-3 * float(normal("lot_ocv")[0]),
+        spare_ocv_v=2.0e-3 * normal("spare_ocv", spares),
+        spare_rest_v=1.0e-3 * normal("spare_rest", spares * cells).reshape(spares, cells),
+        insulation_ohm=2e9 * np.exp(0.3 * normal("insulation", modules)),
+        housing_leak=leak("housing_leak", HOUSING_LEAK_CM3_PER_MIN, HOUSING_LEAK_SD),
+        coolant_leak=leak("coolant_leak", COOLANT_LEAK_CM3_PER_MIN, COOLANT_LEAK_SD),
     )
 
 

@@ -11,7 +11,8 @@ from bmsctl.domain.links import CanFrame
 BUS_OF = {"bms": "pack", "plc": "station", "matrix": "station"}
 """The bus each ECU is on."""
 
-SERIAL_DEVICES = (
+EOL_ECUS = ("bms", "plc", "matrix")
+EOL_SERIAL = (
     "digitizer",
     "lv_supply",
     "ohmmeter",
@@ -21,6 +22,20 @@ SERIAL_DEVICES = (
     "scanner",
     "label_printer",
 )
+"""What the end-of-line station talks to."""
+
+STACKING_ECUS = ("bms", "plc")
+STACKING_SERIAL = (
+    "scanner",
+    "battery_tester",
+    "ohmmeter",
+    "insulation_tester",
+    "nutrunner",
+    "leak_tester",
+    "lv_supply",
+    "label_printer",
+)
+"""What the stacking station talks to."""
 
 Tamper = Callable[[CanFrame], CanFrame | None]
 """What arrives instead of a frame; None: it is lost."""

@@ -29,48 +29,44 @@ from firmware_stubs.withstand_tester import WithstandTesterStub
 MODULE_PART_NUMBER = "295M24112R"
 
 
-class Wiring:
-    """One station: plant and stubs on its wires, and the people around it."""
+class StationWiring:
+    """What both stations have: taps on all that leaves them, and the pack's 12 V through the PLC's relays."""
 
-    def __init__(self, recipe: Recipe, condition: PackCondition, seed: int, wires: Wires) -> None:
+    bms: BmsStub
+    monitor: SafetyMonitor
+
+    def __init__(self, wires: Wires) -> None:
         self.wires = wires
-        facts = facts_of(recipe.pack.id)
-        self.plant = plant = Plant(facts, condition.plant, seed)
-        self.serial = serial = f"{recipe.pack.id}{seed:09d}"
-        assert recipe.pack.message_set is not None, "a compiled recipe names its message set"
-        messages = bms_broadcast.MESSAGE_SETS[recipe.pack.message_set]
-        variant = BmsVariant(messages, built_to(recipe, serial), facts.group_ah)
-        self.bms = BmsStub(wires.ecu("bms"), plant, variant, condition.bms, seed)
-        self.matrix = MatrixStub(wires.ecu("matrix"), plant, seed)
-        self.digitizer = DigitizerStub(wires.instrument("digitizer"), plant, seed)
-        self.lv_supply = LvSupplyStub(wires.instrument("lv_supply"), self.bms, seed, on_output=self._rail)
-        self.ohmmeter = OhmmeterStub(wires.instrument("ohmmeter"), plant, seed)
-        self.insulation_tester = InsulationTesterStub(wires.instrument("insulation_tester"), plant, seed)
-        self.withstand_tester = WithstandTesterStub(wires.instrument("withstand_tester"), plant, seed)
-        self.cycler = CyclerStub(wires.instrument("cycler"), plant, seed)
-        self.scanner = ScannerStub(wires.instrument("scanner"), f"{recipe.pack.part_number};{serial}", seed)
-        self.label_printer = LabelPrinterStub(wires.instrument("label_printer"), seed)
-        self.operator = SimOperator(seed)
-        self.mes = SimMes(plant, MODULE_PART_NUMBER, serial, seed)
-        self.monitor = SafetyMonitor(plant, energised_by)
-        self._rail_on = self._kl30 = self._kl15 = False
-        self.plc = PlcStub(
-            wires.ecu("plc"),
-            plant,
-            seed,
-            on_supply=self._supply,
-            on_energy=self._feed,
-            on_coils=self.matrix.coils,
-            on_source=self._enable,
-            air_c=plant.station.air_c,
-            adapter=_step(recipe, "identify").count("adapter"),
-        )
         self.on_talk: Callable[[str], None] | None = None
-        wires.on_frame, wires.on_bytes = self._tap, self._talk
+        self._rail_on = self._kl30 = self._kl15 = False
 
     def seed_key(self, seed: bytes) -> bytes:
         """The simulated BMS's key algorithm."""
         return demo_key(seed)
+
+    @property
+    def bms_plugged(self) -> bool:
+        """Whether the pack's signal connector is plugged."""
+        return True
+
+    def tap(self) -> None:
+        """Look at everything that leaves the station from now on."""
+        self.wires.on_frame, self.wires.on_bytes = self._tap, self._talk
+
+    def supply(self, kl30: bool, kl15: bool) -> None:
+        """The PLC's relays between the 12 V rail and the pack."""
+        self._kl30, self._kl15 = kl30, kl15
+        self.power_bms()
+
+    def rail(self, on: bool) -> None:
+        """The 12 V supply's output."""
+        self._rail_on = on
+        self.power_bms()
+
+    def power_bms(self) -> None:
+        """Let the BMS have what reaches it."""
+        fed = self._rail_on and self.bms_plugged
+        self.bms.set_supply(kl30=self._kl30 and fed, kl15=self._kl15 and fed)
 
     def _tap(self, frame: CanFrame) -> None:
         """Show the monitor every frame that leaves the station."""
@@ -85,18 +81,40 @@ class Wiring:
         if self.on_talk is not None:
             self.on_talk(device)
 
-    def _supply(self, kl30: bool, kl15: bool) -> None:
-        """The PLC's relays between the 12 V rail and the pack."""
-        self._kl30, self._kl15 = kl30, kl15
-        self._power_bms()
 
-    def _rail(self, on: bool) -> None:
-        """The 12 V supply's output."""
-        self._rail_on = on
-        self._power_bms()
+class Wiring(StationWiring):
+    """The end-of-line station: plant and stubs on its wires, and the people around it."""
 
-    def _power_bms(self) -> None:
-        self.bms.set_supply(kl30=self._kl30 and self._rail_on, kl15=self._kl15 and self._rail_on)
+    def __init__(self, recipe: Recipe, condition: PackCondition, seed: int, wires: Wires) -> None:
+        super().__init__(wires)
+        facts = facts_of(recipe.pack.id)
+        self.plant = plant = Plant(facts, condition.plant, seed)
+        self.serial = serial = pack_serial(recipe, seed)
+        self.bms = BmsStub(wires.ecu("bms"), plant, variant_of(recipe, serial), condition.bms, seed)
+        self.matrix = MatrixStub(wires.ecu("matrix"), plant, seed)
+        self.digitizer = DigitizerStub(wires.instrument("digitizer"), plant, seed)
+        self.lv_supply = LvSupplyStub(wires.instrument("lv_supply"), self.bms, seed, on_output=self.rail)
+        self.ohmmeter = OhmmeterStub(wires.instrument("ohmmeter"), plant, seed)
+        self.insulation_tester = InsulationTesterStub(wires.instrument("insulation_tester"), plant, seed)
+        self.withstand_tester = WithstandTesterStub(wires.instrument("withstand_tester"), plant, seed)
+        self.cycler = CyclerStub(wires.instrument("cycler"), plant, seed)
+        self.scanner = ScannerStub(wires.instrument("scanner"), f"{recipe.pack.part_number};{serial}", seed)
+        self.label_printer = LabelPrinterStub(wires.instrument("label_printer"), seed)
+        self.operator = SimOperator(seed)
+        self.mes = SimMes(plant, MODULE_PART_NUMBER, serial, seed)
+        self.monitor = SafetyMonitor(plant, energised_by)
+        self.plc = PlcStub(
+            wires.ecu("plc"),
+            plant,
+            seed,
+            on_supply=self.supply,
+            on_energy=self._feed,
+            on_coils=self.matrix.coils,
+            on_source=self._enable,
+            air_c=plant.station.air_c,
+            adapter=mated_adapter(recipe),
+        )
+        self.tap()
 
     def _feed(self, on: bool) -> None:
         self.matrix.feed(on)
@@ -106,6 +124,23 @@ class Wiring:
         """The PLC's enable line of every source."""
         self.cycler.enable(t_s, on)
         self.insulation_tester.enabled = self.withstand_tester.enabled = on
+
+
+def pack_serial(recipe: Recipe, seed: int) -> str:
+    """The serial of the pack that a seed draws."""
+    return f"{recipe.pack.id}{seed:09d}"
+
+
+def variant_of(recipe: Recipe, serial: str) -> BmsVariant:
+    """The BMS that belongs into a pack."""
+    assert recipe.pack.message_set is not None, "a compiled recipe names its message set"
+    messages = bms_broadcast.MESSAGE_SETS[recipe.pack.message_set]
+    return BmsVariant(messages, built_to(recipe, serial), facts_of(recipe.pack.id).group_ah)
+
+
+def mated_adapter(recipe: Recipe) -> int:
+    """Code of the adapter that fits a pack."""
+    return _step(recipe, "identify").count("adapter")
 
 
 def _step(recipe: Recipe, run: str) -> StepRecipe:

@@ -9,35 +9,44 @@ import asyncio
 import hashlib
 import signal
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
 from bmsctl.domain.limits import Measurement
-from bmsctl.domain.links import CanLink, SerialLink, WallTime
+from bmsctl.domain.links import CanFrame, CanLink, SerialLink, WallTime
+from bmsctl.domain.ports import Mes, Operator
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.steps import STEP_NAMES
 from bmsctl.domain.verdict import Verdict
-from bmsctl.domain.world import DefectCase, FaultCase
+from bmsctl.domain.world import DefectCase, FaultCase, StationWatch
 from bmsctl.errors import StationFileError
+from bmsctl.protocols import plc
 from firmware_stubs import fault_cases
 from firmware_stubs.defect_cases import cases
 from firmware_stubs.defects import DEFECTS, condition_of
 from firmware_stubs.disturbances import Disturbances
 from firmware_stubs.faults import FAULT_NAMES, TARGETS, FaultInjector
+from firmware_stubs.ports import EOL_ECUS, EOL_SERIAL, STACKING_ECUS, STACKING_SERIAL
 from firmware_stubs.scenario import Scenario, read_scenario
 from firmware_stubs.sim.loop import new_loop
+from firmware_stubs.sim.tape import Tape
 from firmware_stubs.sim.wires import SimWires
-from firmware_stubs.wiring import Wiring
+from firmware_stubs.stacking_wiring import StackingWiring
+from firmware_stubs.wiring import Wiring, pack_serial
 
 T = TypeVar("T")
 
 EPOCH_UNIX_S = 1_767_225_600.0
 """2026-01-01T00:00:00Z, when every simulated run begins."""
 
-RUN_MAX_S = 3600.0
+DEVICES = {"stacking": (STACKING_ECUS, STACKING_SERIAL), "eol": (EOL_ECUS, EOL_SERIAL)}
+RUN_MAX_S = {"stacking": 14_400.0, "eol": 3600.0}
+
+TOKENS = 0xFFFF
+"""Dead-man tokens are 1 to this."""
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -47,8 +56,12 @@ _RECORDS = uuid.uuid5(uuid.NAMESPACE_DNS, "records.sim.bmsctl.invalid")
 class SimClock:
     """Wall time that follows the loop, and work that costs virtual time; implements Clock."""
 
+    def __init__(self, begins_s: float = 0.0) -> None:
+        """`begins_s`: wall time since the epoch at which the loop begins."""
+        self._begins_s = EPOCH_UNIX_S + begins_s
+
     def utc(self) -> WallTime:
-        return WallTime(EPOCH_UNIX_S + asyncio.get_running_loop().time(), "simulated")
+        return WallTime(self._begins_s + asyncio.get_running_loop().time(), "simulated")
 
     async def offload(self, fn: Callable[..., T], *args: object, cost_s: float) -> T:
         result = fn(*args)
@@ -81,19 +94,33 @@ class SimWatch:
 class SimSite:
     """The station's surroundings in this world; implements Site."""
 
-    name = "sim-eol"
-
-    def __init__(self, wiring: Wiring, wires: SimWires, seed: int, scenario: Scenario) -> None:
-        self.clock = SimClock()
+    def __init__(
+        self,
+        at: str,
+        wiring: Wiring | StackingWiring,
+        wires: SimWires,
+        seed: int,
+        scenario: Scenario,
+        begins_s: float = 0.0,
+    ) -> None:
+        """`begins_s`: wall time since the epoch at which the loop begins."""
+        self.name = f"sim-{at}"
+        self.clock = SimClock(begins_s)
         self.wiring = wiring
         self.wires = wires
-        self.operator = wiring.operator
-        self.mes = wiring.mes
+        self.operator: Operator = wiring.operator
+        self.mes: Mes = wiring.mes
         self.serial_numbers: Mapping[str, str] = {}
-        injector = FaultInjector(scenario.faults, Disturbances(wiring, seed))
-        wiring.on_talk = injector.talked_to
-        self.watch = SimWatch(injector)
+        self.watch: StationWatch | None = None
+        if isinstance(wiring, Wiring):
+            injector = FaultInjector(scenario.faults, Disturbances(wiring, seed))
+            wiring.on_talk = injector.talked_to
+            self.watch = SimWatch(injector)
         self._seed = seed
+        self._tokens: dict[str, int] = {}
+        self._seen: set[int] = set()
+        self._then = wires.on_frame
+        wires.on_frame = self._see
         self._on_interrupt: Callable[[str], None] | None = None
         self._interrupted_by: str | None = None
 
@@ -110,7 +137,22 @@ class SimSite:
         return str(uuid.uuid5(_RECORDS, "/".join((str(self._seed), *parts))))
 
     def run_token(self, record_id: str) -> int:
-        return 1 + int.from_bytes(hashlib.sha256(record_id.encode()).digest()[:4]) % 0xFFFF
+        """Always the same for the same name, and none that the safety PLC has had for another."""
+        if record_id not in self._tokens:
+            token = 1 + int.from_bytes(hashlib.sha256(record_id.encode()).digest()[:4]) % TOKENS
+            while token in self._seen:
+                token = token % TOKENS + 1
+            self._seen.add(token)
+            self._tokens[record_id] = token
+        return self._tokens[record_id]
+
+    def _see(self, frame: CanFrame) -> None:
+        """Keep in mind which tokens the safety PLC gets."""
+        request = plc.decode_request(frame.data) if frame.can_id == plc.REQUEST_ID else None
+        if request is not None:
+            self._seen.add(request.token)
+        if self._then is not None:
+            self._then(frame)
 
     def on_interrupt(self, callback: Callable[[str], None]) -> None:
         self._on_interrupt = callback
@@ -125,7 +167,10 @@ class SimSite:
 
 
 def eol_scenario(scenario: str | None, file: str) -> Scenario:
-    """What is wrong in one run at end of line; nothing if `scenario` is None. Raises ScenarioError."""
+    """What is wrong with pack and end-of-line station in one run; nothing if `scenario` is None. Raises ScenarioError.
+
+    Every fault begins in a step of end of line.
+    """
     if scenario is None:
         return Scenario()
     parameters = {kind: row.parameters for kind, row in DEFECTS.items()}
@@ -146,23 +191,49 @@ class SimWorld:
         scenario: str | None,
         scenario_file: str = "",
         station: Path | None = None,
+        at: str = "eol",
+        tape: Tape | None = None,
+        built: Collection[str] = (),
+        begins_s: float = 0.0,
     ) -> None:
+        """A station, and a pack drawn from the seed: the same one at both stations.
+
+        Args:
+            at: which station.
+            tape: of a far end that is to outlive the station's program.
+            built: what is in the pack when the stacking station starts: slots, or serials by slot.
+            begins_s: wall time since the epoch at which the run begins.
+        """
         if station is not None:
             raise StationFileError([f"{station}: a simulated station has no ports; leave the station file away"])
         self._recipe = recipe
         self._seed = seed
         self._scenario = eol_scenario(scenario, scenario_file)
         self._condition = condition_of(self._scenario.defects, recipe)
+        self._at = at
+        self._tape = tape
+        self.built = built
+        self._begins_s = begins_s
         self._findings: list[str] = []
         self.interrupted = False
         self._early: str | None = None
         self.loop = new_loop()
         self.site: SimSite | None = None
 
+    @property
+    def pack_serial(self) -> str:
+        """Of the pack that is built or tested here."""
+        return pack_serial(self._recipe, self._seed)
+
+    @property
+    def wall_s(self) -> float:
+        """Wall time since the epoch."""
+        return self._begins_s + self.loop.time()
+
     @staticmethod
-    def defect_cases(recipe: Recipe) -> list[DefectCase]:
-        """The defect table for packs of a recipe."""
-        return cases(recipe)
+    def defect_cases(recipe: Recipe, station: str = "eol") -> list[DefectCase]:
+        """The defect table for packs of a recipe at a station."""
+        return cases(recipe, station)
 
     @staticmethod
     def fault_cases(recipe: Recipe) -> list[FaultCase]:
@@ -171,18 +242,28 @@ class SimWorld:
 
     def run(self, main: Callable[[Any], Awaitable[T]]) -> T:
         with self._signals():
-            return self.loop.run_until(self._run(main), RUN_MAX_S)
+            return self.loop.run_until(self._run(main), RUN_MAX_S[self._at])
 
     async def _run(self, main: Callable[[SimSite], Awaitable[T]]) -> T:
-        wires = SimWires()
-        wiring = Wiring(self._recipe, self._condition, self._seed, wires)
-        self.site = SimSite(wiring, wires, self._seed, self._scenario)
+        wires = SimWires(*DEVICES[self._at])
+        wiring = self._wiring(wires)
+        self.site = site = SimSite(self._at, wiring, wires, self._seed, self._scenario, self._begins_s)
         if self._early is not None:
-            self.site.interrupt(self._early)
+            site.interrupt(self._early)
         try:
-            return await main(self.site)
+            if self._tape is not None:
+                await self._tape.replay(wires, wiring.operator, wiring.plc)
+                site.operator = self._tape.record(wires, wiring.operator)
+            return await main(site)
         finally:
             self._findings = wiring.monitor.finish()
+            if self._tape is not None:
+                self._tape.close()
+
+    def _wiring(self, wires: SimWires) -> Wiring | StackingWiring:
+        if self._at == "stacking":
+            return StackingWiring(self._recipe, self._condition, self._seed, wires, self.built)
+        return Wiring(self._recipe, self._condition, self._seed, wires)
 
     def findings(self) -> list[str]:
         return self._findings + [f"error in a callback: {error}" for error in self.loop.errors]

@@ -21,7 +21,7 @@ from typing import Any
 
 from bmsctl.domain.recipe_locator import locate
 from bmsctl.errors import BmsctlError
-from firmware_stubs.ports import BUS_OF, SERIAL_DEVICES
+from firmware_stubs.ports import BUS_OF, EOL_SERIAL
 
 BUSES = tuple(dict.fromkeys(BUS_OF.values()))
 STANDARD = Path(__file__).with_name("bench.toml")
@@ -30,7 +30,7 @@ BAUD = 115_200
 
 _TABLES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "can": (BUSES, ("real",)),
-    "serial": (SERIAL_DEVICES, ("real", "baud", "serial_number")),
+    "serial": (EOL_SERIAL, ("real", "baud", "serial_number")),
 }
 """Per kind of wire: its names, and the keys of one."""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from firmware_stubs import cycler, digitizer, insulation_tester, lv_supply, ohmmeter, withstand_tester
-from firmware_stubs.ports import BUS_OF, SERIAL_DEVICES
+from firmware_stubs.ports import BUS_OF, EOL_SERIAL
 from hil.bench_file import BAUD, BUSES, BenchFile, RealLine
 
 FOLDER_VARIABLE = "BMSCTL_BENCH"
@@ -97,7 +97,7 @@ class Layout:
     @property
     def stub_instruments(self) -> tuple[str, ...]:
         """Instruments that are stubs."""
-        return tuple(device for device in SERIAL_DEVICES if device not in self.file.serial)
+        return tuple(device for device in EOL_SERIAL if device not in self.file.serial)
 
     def channel(self, bus: str) -> Path:
         """The hub's socket of a bus."""
@@ -121,7 +121,7 @@ class Layout:
             Wire(device, f"CAN {bus}", self.url(bus), stub=bus not in self.file.can) for device, bus in BUS_OF.items()
         ]
         lines = []
-        for device in SERIAL_DEVICES:
+        for device in EOL_SERIAL:
             real = self.file.serial.get(device)
             where = str(self.port(device)) if real is None else real.port
             lines.append(Wire(device, "serial", where, stub=real is None))
@@ -133,7 +133,7 @@ class Layout:
         for bus in BUSES:
             devices = ", ".join(f'"{device}"' for device, on in BUS_OF.items() if on == bus)
             tables.append(f'[can.{bus}]\nurl = "{self.url(bus)}"\ndevices = [{devices}]\n')
-        for device in SERIAL_DEVICES:
+        for device in EOL_SERIAL:
             line = self.file.serial.get(device) or RealLine(str(self.port(device)), BAUD, SERIAL_NUMBERS.get(device))
             number = "" if line.serial_number is None else f'serial_number = "{line.serial_number}"\n'
             tables.append(f'[serial.{device}]\nport = "{line.port}"\nbaud = {line.baud}\n{number}')

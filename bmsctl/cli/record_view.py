@@ -1,15 +1,22 @@
-"""A record on stdout: as JSON, or for a person, verdicts first and every value with the limits it was judged by."""
+"""A record on stdout: as JSON, or for a person, verdicts first and every value with the limits it was judged by.
+
+The parts of a pack come last, each with the bolts that hold it.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import click
 
 from bmsctl.cli.verdicts import coloured
+from bmsctl.domain.parts import held_by, kind_of
 from bmsctl.domain.quantities import quantity
+
+WIDTH = 100
 
 
 def print_record(record: Mapping[str, Any], *, as_json: bool) -> None:
@@ -19,6 +26,17 @@ def print_record(record: Mapping[str, Any], *, as_json: bool) -> None:
         return
     for line in _lines(record):
         click.echo(line.rstrip())
+
+
+def print_records(records: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print several records of one pack; as JSON, an array."""
+    if as_json:
+        click.echo(json.dumps(records, ensure_ascii=False, indent=2))
+        return
+    for number, record in enumerate(records):
+        if number:
+            click.echo()
+        print_record(record, as_json=False)
 
 
 def _lines(record: Mapping[str, Any]) -> Iterator[str]:
@@ -37,6 +55,7 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
             yield f"         {step['reason']}"
         for each in step["measurements"]:
             yield from _measurement(each)
+    yield from _genealogy(record["genealogy"])
 
 
 def _measurement(each: Mapping[str, Any]) -> Iterator[str]:
@@ -55,3 +74,65 @@ def _limits(each: Mapping[str, Any]) -> str:
     if high is None:
         return f">= {quantity(low, unit)}"
     return f"{quantity(low, unit)} … {quantity(high, unit)}"
+
+
+def _genealogy(parts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Every part once in, in order; bolts under the part that they hold."""
+    if not parts:
+        return
+    bolts: dict[str, list[Mapping[str, Any]]] = {}
+    for part in parts:
+        if kind_of(part["slot"]) == "bolt":
+            bolts.setdefault(held_by(_bolt(part)), []).append(part)
+    yield ""
+    yield "parts"
+    for part in parts:
+        if kind_of(part["slot"]) != "bolt":
+            lot = f"lot {part['lot']}" if part["lot"] else ""
+            gone = f"out: {part['removed_reason']}" if part["removed_reason"] else ""
+            line = f"  {part['slot']:<10} {part['part_number']:<11} {part['serial'] or '-':<22} {lot:<14} {gone}"
+            yield line.rstrip()
+            if not gone:
+                yield from _bolts(bolts.pop(part["slot"], []))
+    for slot, left in bolts.items():
+        yield f"  {slot:<10} is out"
+        yield from _bolts(left)
+
+
+def _bolts(bolts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What holds one part: how many bolts, their torques and angles; then those that were taken out again, and why."""
+    tight = {_bolt(each): each["tightenings"][-1] for each in bolts if _is_in(each) and each["tightenings"]}
+    if tight:
+        torque = _span([last["torque"] for last in tight.values()], "Nm")
+        angle = _span([last["angle"] for last in tight.values()], "deg")
+        yield from _wrapped(f"{_counted(tight)}, {torque}, {angle}: {', '.join(tight)}")
+    loose = [_bolt(each) for each in bolts if _is_in(each) and not each["tightenings"]]
+    if loose:
+        yield from _wrapped(f"{_counted(loose)} without a tightening on record: {', '.join(loose)}")
+    gone: dict[str, list[str]] = {}
+    for each in bolts:
+        if not _is_in(each):
+            gone.setdefault(each["removed_reason"], []).append(_bolt(each))
+    for reason, names in gone.items():
+        yield from _wrapped(f"{_counted(names)} out, {reason}: {', '.join(names)}")
+
+
+def _counted(bolts: Sized) -> str:
+    return f"{len(bolts)} bolt{'' if len(bolts) == 1 else 's'}"
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=" " * 13, subsequent_indent=" " * 15, break_on_hyphens=False)
+
+
+def _bolt(part: Mapping[str, Any]) -> str:
+    return str(part["slot"]).partition(" ")[2]
+
+
+def _is_in(part: Mapping[str, Any]) -> bool:
+    return part["removed_reason"] is None
+
+
+def _span(values: Sequence[float | None], unit: str) -> str:
+    known = [value for value in values if value is not None]
+    return f"{quantity(min(known), unit)} … {quantity(max(known), unit)}" if known else f"no value in {unit}"

@@ -13,7 +13,7 @@ import click
 from bmsctl.cli.exits import FAILED, INTERRUPTED, OK, REFUSED, STATION, USAGE, leave
 from bmsctl.cli.inputs import read_toml
 from bmsctl.cli.options import StorePath, json_option, recipes_option
-from bmsctl.cli.sim_many import SEED_MAX, campaign, day, defects
+from bmsctl.cli.sim_many import SEED_MAX, STATIONS, campaign, day, defects
 
 EXIT_OF_VERDICT = {"PASS": OK, "FAIL": FAILED, "INVALID": STATION, "ABORTED": STATION}
 
@@ -30,10 +30,17 @@ sim.add_command(campaign)
 
 @sim.command()
 @click.option("--pack", required=True, help="Pack to build and test, e.g. AS52.")
-@click.option("--station", type=click.Choice(["eol"]), default="eol", show_default=True)
+@click.option("--station", type=click.Choice(STATIONS), default="eol", show_default=True, help="Where it is run.")
 @click.option("--seed", type=click.IntRange(0, SEED_MAX), required=True, help="Everything drawn derives from it.")
 @click.option("--scenario", type=click.Path(dir_okay=False, path_type=Path), help="What is wrong, as TOML.")
-@click.option("--retest", metavar="CAUSE", help="Why the pack is tested again.")
+@click.option("--retest", metavar="CAUSE", help="Why the pack is built or tested again.")
+@click.option(
+    "--replace",
+    "replaced",
+    metavar="PART",
+    multiple=True,
+    help='A part that is replaced at stacking, as "module 2" or "bolt m2.1"; with --retest.',
+)
 @click.option(
     "--store",
     type=StorePath(),
@@ -48,17 +55,20 @@ def run(
     seed: int,
     scenario: Path | None,
     retest: str | None,
+    replaced: tuple[str, ...],
     store: Path | None,
     recipes: Path | None,
     as_json: bool,
 ) -> None:
-    """Test one pack and print its record."""
+    """Build or test one pack and print its record; of both stations, an array with --json."""
     from bmsctl.cli.progress import progress
-    from bmsctl.cli.record_view import print_record
+    from bmsctl.cli.record_view import print_record, print_records
     from bmsctl.compose.reports import write_report
-    from bmsctl.compose.simulation import simulate_one
+    from bmsctl.compose.simulation import BOTH, simulate_one
     from bmsctl.errors import BmsctlError, RecipeError, Refused, ScenarioError, StoreError
 
+    if replaced and (station == "eol" or not (retest or "").strip()):
+        leave(USAGE, "--replace is for a pack that is built again: give --station stacking and --retest CAUSE, too")
     text = None if scenario is None else read_toml(scenario, "scenario")
     if store is None:
         store = Path(tempfile.mkdtemp(prefix="bmsctl-"))
@@ -75,6 +85,8 @@ def run(
                 store=store,
                 retest_cause=retest,
                 watch=watch,
+                station=station,
+                replaced=replaced,
             )
     except (ScenarioError, RecipeError) as error:
         leave(USAGE, str(error))
@@ -82,10 +94,14 @@ def run(
         leave(REFUSED, str(error))
     except BmsctlError as error:
         leave(STATION, str(error))
-    if result.record is not None:
+    if station == BOTH:
+        print_records(result.records, as_json=as_json)
+    elif result.record is not None:
         print_record(result.record, as_json=as_json)
+    written = [record["record_id"] for record in result.records]
+    for record_id in written:
         try:
-            click.echo(f"report: {write_report(store, result.record['record_id'], recipes)}", err=True)
+            click.echo(f"report: {write_report(store, record_id, recipes, written)}", err=True)
         except StoreError as error:
             click.echo(f"bmsctl: {error}", err=True)
     leave(_exit_code(result.record, result.findings, result.interrupted), "\n".join(result.findings))

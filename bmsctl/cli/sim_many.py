@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SEED_MAX = 999_999_999_999
 """Serials of simulated packs carry the seed in at most twelve digits."""
 
+STATIONS = ("eol", "stacking", "both")
+
 stations_option = click.option(
     "--stations",
     type=click.IntRange(1, 64),
@@ -38,13 +40,21 @@ stations_option = click.option(
 @click.command()
 @click.option("--packs", type=click.IntRange(1, 1_000_000), required=True, help="How many packs.")
 @click.option("--seed", type=click.IntRange(0, SEED_MAX), required=True, help="Of the first pack; then one more each.")
+@click.option("--station", type=click.Choice(STATIONS), default="eol", show_default=True, help="Where they are run.")
 @click.option("--mix", type=click.Path(dir_okay=False, path_type=Path), help="Shares of vehicles, as TOML.")
 @click.option("--store", type=StorePath(), envvar="BMSCTL_STORE", help="Folder of the store; by default a new one.")
 @stations_option
 @recipes_option
 @json_option
 def day(
-    packs: int, seed: int, mix: Path | None, store: Path | None, stations: int, recipes: Path | None, as_json: bool
+    packs: int,
+    seed: int,
+    station: str,
+    mix: Path | None,
+    store: Path | None,
+    stations: int,
+    recipes: Path | None,
+    as_json: bool,
 ) -> None:
     """Run a mixed-model shift of good packs; several stations have a store each, inside the folder."""
     from bmsctl.compose.campaign import SimJob, run_jobs
@@ -65,7 +75,7 @@ def day(
     stations = min(stations, packs)
     folders = [store] if stations == 1 else [store / f"station-{number}" for number in range(1, stations + 1)]
     jobs = [
-        SimJob(vehicle, pack, seed + number, store=folders[number % stations])
+        SimJob(vehicle, pack, seed + number, store=folders[number % stations], station=station)
         for number, (vehicle, pack) in enumerate(planned(shares, packs, seed))
     ]
     outcomes: list[SimOutcome] = []
@@ -159,7 +169,7 @@ def defects(pack: str, seeds: int, stations: int, recipes: Path | None, as_json:
     try:
         for result in run_table(pack, recipes, seeds, stations):
             if not results and not as_json:
-                click.echo(f"{'case':<42}  {'expected':<42}  {'as expected':>11}")
+                click.echo(f"{'station':<8}  {'case':<42}  {'expected':<42}  {'as expected':>11}")
             results.append(result)
             if not as_json:
                 _print_case(result)
@@ -178,7 +188,7 @@ def defects(pack: str, seeds: int, stations: int, recipes: Path | None, as_json:
 
 def _print_case(result: CaseResult) -> None:
     right = f"{result.seeds - len(result.wrong)}/{result.seeds}"
-    click.echo(f"{result.case.name:<42}  {result.expected:<42}  {right:>11}")
+    click.echo(f"{result.case.station:<8}  {result.case.name:<42}  {result.expected:<42}  {right:>11}")
     for seed, found in result.wrong.items():
         click.echo(f"    seed {seed}: {found}")
 
@@ -186,6 +196,7 @@ def _print_case(result: CaseResult) -> None:
 def _case(result: CaseResult) -> dict[str, Any]:
     return {
         "case": result.case.name,
+        "station": result.case.station,
         "scenario": result.case.scenario,
         "expected": [{"step": step, "verdict": verdict} for step, verdict in result.case.expected],
         "seeds": result.seeds,

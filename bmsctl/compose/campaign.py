@@ -23,18 +23,22 @@ SAFE_WITHIN_S = 10.0
 
 @dataclass(frozen=True)
 class SimJob:
-    """One simulated pack; `name` is for whoever reads the outcome. `store` None: a temporary one, thrown away."""
+    """One simulated pack at one station or both; `name` is for whoever reads the outcome.
+
+    `store` None: a temporary one, thrown away.
+    """
 
     name: str
     pack: str
     seed: int
     scenario: str | None = None
     store: Path | None = None
+    station: str = "eol"
 
 
 @dataclass(frozen=True)
 class SimOutcome:
-    """What became of a job: its record (None: the run broke), and everything the observers found wrong."""
+    """What became of a job: its last record (None: the run broke), and everything the observers found wrong."""
 
     job: SimJob
     record: Mapping[str, Any] | None
@@ -128,6 +132,7 @@ def _run_in(job: SimJob, recipes: Path | None, store: Path) -> SimOutcome:
             scenario_file=job.name,
             store=store,
             retest_cause=None,
+            station=job.station,
         )
     except BmsctlError as error:
         return SimOutcome(job, None, [f"the run broke: {error}"])

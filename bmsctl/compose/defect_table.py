@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bmsctl.compose.campaign import SimJob, SimOutcome, run_jobs
 from bmsctl.compose.recipes import RecipeBook
-from bmsctl.compose.simulation import SIMULATED_DAY
+from bmsctl.compose.simulation import LINE, SIMULATED_DAY
 from bmsctl.compose.worlds import defect_cases
 from bmsctl.domain.world import DefectCase
 
@@ -28,9 +28,16 @@ class CaseResult:
 
 
 def run_table(pack: str, recipes: Path | None, seeds: int, stations: int) -> Iterator[CaseResult]:
-    """Every case of a pack, with seeds 0 to `seeds - 1`, one after the other; raises as `RecipeBook.by_pack`."""
-    cases = defect_cases("sim", RecipeBook(recipes).by_pack(pack, SIMULATED_DAY))
-    jobs = [SimJob(case.name, pack, seed, case.scenario) for case in cases for seed in range(seeds)]
+    """Every case of a pack at every station, with seeds 0 to `seeds - 1`, one after the other.
+
+    Raises:
+        RecipeError: as `RecipeBook.by_pack`.
+    """
+    recipe = RecipeBook(recipes).by_pack(pack, SIMULATED_DAY)
+    cases = [case for station in LINE for case in defect_cases("sim", recipe, station)]
+    jobs = [
+        SimJob(case.name, pack, seed, case.scenario, station=case.station) for case in cases for seed in range(seeds)
+    ]
     outcomes = run_jobs(jobs, recipes, stations)
     for case in cases:
         result = CaseResult(case, seeds)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import bmsctl
+from bmsctl.domain.canonical import sha256_hex
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.recipe_compiler import PackKeys, compile_recipe, pack_keys
 from bmsctl.domain.recipe_compiler_sources import BYTES_MAX
@@ -22,6 +23,7 @@ from bmsctl.errors import RecipeError
 
 INSTALLED = Path(bmsctl.__file__).parent.parent / "recipes"
 VEHICLES = "vehicles.toml"
+IMAGE_BYTES_MAX = 64 * 1024 * 1024
 
 
 def check_regular(path: Path) -> None:
@@ -40,8 +42,8 @@ def check_regular(path: Path) -> None:
         raise OSError(errno.EINVAL, "not a regular file")
 
 
-def read_in(folder: Path, name: str) -> bytes:
-    """The bytes of a file of the folder, at most one more than a recipe may have.
+def read_in(folder: Path, name: str, bytes_max: int = BYTES_MAX) -> bytes:
+    """The bytes of a file of the folder, at most one more than it may have.
 
     Raises:
         OSError: no such regular file, or it lies outside the folder.
@@ -54,7 +56,7 @@ def read_in(folder: Path, name: str) -> bytes:
         raise PermissionError(errno.EPERM, "outside the recipes folder")
     check_regular(path)
     with path.open("rb") as file:
-        return file.read(BYTES_MAX + 1)
+        return file.read(bytes_max + 1)
 
 
 class _Scan(NamedTuple):
@@ -71,6 +73,24 @@ class RecipeBook:
     def read(self, name: str) -> bytes:
         """A file of the folder; OSError if there is none."""
         return read_in(self.folder, name)
+
+    def image(self, recipe: Recipe) -> bytes:
+        """The software image that a recipe's BMS is flashed with.
+
+        Raises:
+            RecipeError: it cannot be read, or is not the one that the recipe names by its hash.
+        """
+        step = next(step for step in recipe.steps("stacking") if step.run == "bms_flash")
+        name, wanted = step.text("image"), step.text("image_sha256")
+        try:
+            image = read_in(self.folder, name, IMAGE_BYTES_MAX)
+        except OSError as error:
+            raise RecipeError([f"{name}: image of recipe {recipe.id}: {error.strerror}; put the file there"]) from None
+        found = sha256_hex(image)
+        if found != wanted:
+            remedy = "put the released image there, or correct image_sha256"
+            raise RecipeError([f"{name}: its sha256 is {found}, recipe {recipe.id} names {wanted}; {remedy}"])
+        return image
 
     def files(self) -> list[str]:
         """The names of all pack recipes, in order."""

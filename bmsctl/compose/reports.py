@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from bmsctl.compose.recipes import RecipeBook
 from bmsctl.domain.recipe import Origin, Recipe
@@ -16,15 +17,21 @@ from bmsctl.store.reader import Reader, Told
 FOLDER = "reports"
 
 
-def write_report(store: Path, record_id: str, recipes: Path | None) -> Path:
+def write_report(store: Path, record_id: str, recipes: Path | None, beside: Collection[str] = ()) -> Path:
     """Write the page of a record into the store's folder of reports; its path.
+
+    It links to the page of the pack's newest record at the other station, if that is there, too.
+
+    Args:
+        beside: records whose pages are about to be written.
 
     Raises:
         StoreError: the record cannot be read, or the page cannot be written.
     """
     told = _told(store, record_id)
-    page = render(told.record, told.recipe, origins(told.recipe, recipes), told.traces)
-    path = store / FOLDER / f"{record_id}.html"
+    other = _other(store, told.record, beside)
+    page = render(told.record, told.recipe, origins(told.recipe, recipes), told.traces, other)
+    path = _path(store, record_id)
     try:
         path.parent.mkdir(exist_ok=True)
         unfinished = path.with_suffix(".part")
@@ -33,6 +40,20 @@ def write_report(store: Path, record_id: str, recipes: Path | None) -> Path:
     except OSError as error:
         raise StoreError(f"{path}: the report cannot be written: {error.strerror}") from error
     return path
+
+
+def _other(store: Path, record: Mapping[str, Any], beside: Collection[str]) -> Mapping[str, Any] | None:
+    """The pack's newest record at another station, if it has a page."""
+    with Reader.open(store) as reader:
+        same = [attempt for attempt in reader.attempts() if attempt.pack_serial == record["pack_serial"]]
+        ids = [attempt.record_id for attempt in same if attempt.station != record["station"]]
+        if not ids or not (ids[-1] in beside or _path(store, ids[-1]).exists()):
+            return None
+        return reader.record(ids[-1])
+
+
+def _path(store: Path, record_id: str) -> Path:
+    return store / FOLDER / f"{record_id}.html"
 
 
 def explained(store: Path, record_id: str, recipes: Path | None) -> list[Finding]:

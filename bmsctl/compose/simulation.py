@@ -1,33 +1,68 @@
-"""One simulated pack: recipe, sim world, station and store put together."""
+"""One simulated pack: recipe, sim world, station and store put together, for one station or both."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from bmsctl.compose.eol import Order, run_one
+from bmsctl.compose.eol import run_one
 from bmsctl.compose.invariants import RecordMonitor
 from bmsctl.compose.recipes import RecipeBook
+from bmsctl.compose.stacking import build_one
+from bmsctl.compose.station import Order
 from bmsctl.compose.watches import Watches
-from bmsctl.compose.worlds import open_world
+from bmsctl.compose.worlds import SimulatedWorld, simulated_world
 from bmsctl.domain.packml import Mode
+from bmsctl.domain.parts import coming_off, kind_of
+from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import Site, StationWatch
-from bmsctl.errors import Refused
+from bmsctl.errors import Refused, StoreError
+from bmsctl.store.reader import Reader
 
 SIMULATED_DAY = date(2026, 1, 1)
 """The day every simulated run is on, for the recipe in effect."""
+BOTH = "both"
+LINE = ("stacking", "eol")
+"""The stations in the order a pack comes to them."""
+CARRIED_S = 600.0
+"""Wall time from one station to the next."""
 
 
 @dataclass
 class SimResult:
-    """`record` is None if no attempt was begun; `findings` is what the observers of the simulation found wrong."""
+    """`record` is the last one, None if no attempt was begun; `before` are those of the stations before.
+
+    `findings` is what the observers of the simulation found wrong.
+    """
 
     record: Mapping[str, Any] | None
     findings: list[str] = field(default_factory=list)
     interrupted: bool = False
+    before: list[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def records(self) -> list[Mapping[str, Any]]:
+        """All that were made, in order."""
+        return self.before if self.record is None else [*self.before, self.record]
+
+
+@dataclass(frozen=True)
+class _Simulation:
+    """What stays the same from station to station."""
+
+    book: RecipeBook
+    recipe: Recipe
+    seed: int
+    scenario: str | None
+    scenario_file: str
+    store: Path
+    retest_cause: str | None
+    replaced: tuple[str, ...]
+    watch: StationWatch | None
 
 
 def simulate_one(
@@ -40,18 +75,56 @@ def simulate_one(
     store: Path,
     retest_cause: str | None,
     watch: StationWatch | None = None,
+    station: str = "eol",
+    replaced: Sequence[str] = (),
 ) -> SimResult:
-    """Test one simulated pack at end of line; raises as `RecipeBook.by_pack`, `open_world` and `run_one`."""
-    recipe = RecipeBook(recipes).by_pack(pack, SIMULATED_DAY)
-    world = open_world("sim", recipe, seed=seed, scenario=scenario, scenario_file=scenario_file)
-    records = RecordMonitor(store)
-    order = Order(recipe, world.name, world.simulated, Mode.ENGINEERING, retest_cause=retest_cause)
+    """Build or test one simulated pack, or both: then it is tested if stacking has passed it.
 
-    watches = Watches(watch, records)
+    Args:
+        station: one of the line's, or "both".
+        replaced: slots of the parts that are replaced at stacking.
+
+    Raises:
+        RecipeError, ScenarioError, Refused, StoreError: as `RecipeBook.by_pack`, `simulated_world` and the stations.
+    """
+    book = RecipeBook(recipes)
+    recipe = book.by_pack(pack, SIMULATED_DAY)
+    simulation = _Simulation(book, recipe, seed, scenario, scenario_file, store, retest_cause, tuple(replaced), watch)
+    result, begins_s = SimResult(None), 0.0
+    for at in LINE if station == BOTH else (station,):
+        world = simulated_world(
+            recipe, seed=seed, scenario=scenario, scenario_file=scenario_file, at=at, begins_s=begins_s
+        )
+        done = _run_at(at, world, simulation)
+        findings = result.findings + done.findings
+        result = SimResult(done.record, findings, done.interrupted, result.records)
+        if done.interrupted or done.record is None or done.record["verdict"] != Verdict.PASS:
+            break
+        begins_s = world.wall_s + CARRIED_S
+    return result
+
+
+def _run_at(at: str, world: SimulatedWorld, simulation: _Simulation) -> SimResult:
+    """The pack at one station."""
+    store = simulation.store
+    records = RecordMonitor(store)
+    watches = Watches(simulation.watch, records)
+    order = Order(
+        simulation.recipe,
+        world.name,
+        world.simulated,
+        Mode.ENGINEERING,
+        retest_cause=simulation.retest_cause,
+        replaced=simulation.replaced if at == "stacking" else (),
+    )
 
     def main(site: Site) -> Awaitable[Mapping[str, Any]]:
+        if at == "stacking":
+            return build_one(site, store, order, watches, simulation.book.image)
         return run_one(site, store, order, watches)
 
+    if at == "stacking":
+        world.built = _standing(store, world.pack_serial, simulation.replaced, simulation.recipe.pack.modules)
     try:
         record = world.run(main)
     except Refused:
@@ -60,3 +133,28 @@ def simulate_one(
         return SimResult(None, world.findings(), interrupted=True)
     findings = world.findings() + records.finish() + watches.failures
     return SimResult(record, findings, interrupted=world.interrupted)
+
+
+def _standing(store: Path, serial: str, replaced: Sequence[str], modules: int) -> dict[str, str]:
+    """What is in a pack by its newest stacking record and was not taken out for a rework: serials by slot.
+
+    A bolt of which no tightening is on record is not counted: nothing else is known of it.
+
+    Raises:
+        Refused: another pack is unfinished, so its tray is on the carrier.
+    """
+    try:
+        with Reader.open(store) as reader:
+            stacked = [attempt for attempt in reader.attempts() if attempt.station == LINE[0]]
+            pack = [attempt for attempt in stacked if attempt.pack_serial == serial]
+            record = reader.record(pack[-1].record_id) if pack else None
+    except StoreError:
+        return {}  # the station opens the store next, and says what is wrong with it
+    unfinished = [str(one.pack_serial) for one in stacked if one.verdict is None and one.pack_serial != serial]
+    if unfinished:
+        raise Refused(f"tray {serial} was not started: {', '.join(unfinished)} is unfinished; finish that first")
+    parts = [] if record is None else [part for part in record["genealogy"] if part["removed_reason"] is None]
+    there = [part for part in parts if kind_of(part["slot"]) != "bolt" or part["tightenings"]]
+    slots = [part["slot"] for part in there]
+    off = {each for slot in replaced for each in coming_off(slot, slots, modules)}
+    return {part["slot"]: part["serial"] or "" for part in there if part["slot"] not in off}

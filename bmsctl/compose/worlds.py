@@ -2,13 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.world import DefectCase, FaultCase, World
 from bmsctl.errors import Refused
+
+
+class SimulatedWorld(World, Protocol):
+    """A world in which a pack can be built and then tested.
+
+    `pack_serial`: of the pack it has. `built`: what is in it when the stacking station starts, serials by slot.
+    `wall_s`: wall time since the simulation's first day began.
+    """
+
+    built: Collection[str]
+
+    @property
+    def pack_serial(self) -> str: ...
+    @property
+    def wall_s(self) -> float: ...
+
+
+def simulated_world(
+    recipe: Recipe, *, seed: int, scenario: str | None, scenario_file: str, at: str, begins_s: float = 0.0
+) -> SimulatedWorld:
+    """Make the simulated world around the station `at`.
+
+    Args:
+        begins_s: wall time since the simulation's first day began.
+
+    Raises:
+        Refused: no such world is installed.
+        ScenarioError: the world does not understand the scenario.
+    """
+    make = _factory("sim")
+    world: SimulatedWorld = make(
+        recipe, seed=seed, scenario=scenario, scenario_file=scenario_file, at=at, begins_s=begins_s
+    )
+    return world
 
 
 def open_world(
@@ -38,13 +73,13 @@ def open_world(
     return world
 
 
-def defect_cases(name: str, recipe: Recipe) -> list[DefectCase]:
-    """The defect table of a simulated world, for packs of a recipe.
+def defect_cases(name: str, recipe: Recipe, station: str = "eol") -> list[DefectCase]:
+    """The defect table of a simulated world, for packs of a recipe at a station.
 
     Raises:
         Refused: no such world is installed.
     """
-    cases: list[DefectCase] = _factory(name).defect_cases(recipe)
+    cases: list[DefectCase] = _factory(name).defect_cases(recipe, station)
     return cases
 
 

@@ -86,3 +86,19 @@ def may_start(earlier: Sequence[Attempt], retest_cause: str | None) -> None:
             f"pack {last.pack_serial} already has attempt {last.attempt} at {last.station} ({last.verdict}); "
             "state the cause of the retest (--retest CAUSE)"
         )
+
+
+def unreleased(attempts: Sequence[Attempt]) -> str | None:
+    """Why a station with these attempts at a pack has not released it, for people; None if it has.
+
+    Raises:
+        ValueError: there is no attempt.
+    """
+    if not attempts:
+        raise ValueError("no attempt, so nothing is known")
+    last = attempts[-1]
+    if last.verdict is None:
+        return f"attempt {last.attempt} at {last.station} is still open"
+    if (last.verdict, last.disposition) != ("PASS", "release"):
+        return f"attempt {last.attempt} at {last.station} is {last.verdict}, disposition {last.disposition}"
+    return None

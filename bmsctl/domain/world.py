@@ -47,6 +47,8 @@ class DefectCase(NamedTuple):
     name: str
     scenario: str
     expected: tuple[tuple[str, str], ...]
+    station: str = "eol"
+    """Where the pack is run."""
 
 
 class FaultCase(NamedTuple):

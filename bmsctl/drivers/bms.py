@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Set
 
@@ -9,24 +10,29 @@ from bmsctl.domain.lease import Lease
 from bmsctl.domain.links import CanFrame, CanLink
 from bmsctl.domain.message_sets import Channels
 from bmsctl.domain.ports import PlantMode, Relay
+from bmsctl.domain.units import Second
 from bmsctl.drivers.bms_diagnostics import BmsDiagnostics
+from bmsctl.drivers.bms_flash import BmsFlash
 from bmsctl.drivers.bms_listener import BmsListener
 from bmsctl.drivers.bms_receiver import DEVICE, BmsReceiver
 from bmsctl.drivers.uds_client import UdsClient
-from bmsctl.errors import DeviceTimeout, LinkDown, TxFull
+from bmsctl.errors import DeviceRefused, DeviceTimeout, LinkDown, TxFull
 from bmsctl.protocols import bms_broadcast as broadcast
 from bmsctl.protocols import dids, uds
 from bmsctl.protocols.bms_broadcast import MessageSet
 from bmsctl.protocols.dids import RELAY_BYPASS, Did
-from bmsctl.protocols.uds import CommunicationControl, Session, Sid
+from bmsctl.protocols.uds import CommunicationControl, Reset, Session, Sid
 
 FOLLOW_S = 0.5
 """How long coil drivers and balancing echo may take to follow a request."""
 
+RESET_S = 0.2
+"""From the answer to a reset until what the BMS sends is no longer from before it."""
+
 BYPASSES = (*RELAY_BYPASS.values(), Did.INSULATION_BYPASS, Did.DIVIDER_BYPASS)
 
 
-class CanBms(BmsListener, BmsDiagnostics):
+class CanBms(BmsListener, BmsDiagnostics, BmsFlash):
     """Implements `Bms` over a CAN link. Build inside the running loop."""
 
     def __init__(self, can: CanLink, messages: MessageSet, channels: Channels, key: Callable[[bytes], bytes]) -> None:
@@ -37,7 +43,9 @@ class CanBms(BmsListener, BmsDiagnostics):
             key: the security-access key for a seed.
         """
         BmsListener.__init__(self, BmsReceiver(can, messages), messages, channels)
-        BmsDiagnostics.__init__(self, UdsClient(can, DEVICE, key))
+        client = UdsClient(can, DEVICE, key)
+        BmsDiagnostics.__init__(self, client)
+        BmsFlash.__init__(self, client)
         self._can = can
         self._requests = 0
 
@@ -109,6 +117,21 @@ class CanBms(BmsListener, BmsDiagnostics):
         await self._uds.request(lease, bytes(control))
         await self.dtc_setting(lease, on=True)
         await self._uds.enter(lease, Session.DEFAULT)
+
+    async def restart(self, lease: Lease, within: Second) -> None:
+        """A hard reset needs a session other than the default; the one that flashing has left serves."""
+        try:
+            if not self._uds.holds(lease, Session.PROGRAMMING):
+                await self._uds.enter(lease, Session.EXTENDED)
+            await self._uds.request(lease, bytes((Sid.ECU_RESET, Reset.HARD)))
+        finally:
+            self._uds.release()
+        lease.quiet_for(RESET_S)
+        await asyncio.sleep(RESET_S)
+        await self.alive(lease, within)
+        session = await self._uds.read(lease, Did.ACTIVE_SESSION)
+        if session != bytes((Session.DEFAULT,)):
+            raise DeviceRefused(DEVICE, f"it has not reset, its session is {session.hex()}; switch its 12 V off and on")
 
     async def plant_mode(self, lease: Lease) -> PlantMode:
         relays = [await self._flag(lease, did) for did in RELAY_BYPASS.values()]

@@ -93,6 +93,13 @@ class BmsDiagnostics:
             raise ReplyInvalid(DEVICE, f"the open-wire routine ended with {status.hex() or 'nothing'}")
         return dids.cells_in(int.from_bytes(status[1:]))
 
+    async def chips(self, lease: Lease) -> Sequence[tuple[str, int]]:
+        data = await self._uds.read(lease, Did.CHIPS)
+        try:
+            return dids.decode_chips(data)
+        except ValueError as error:
+            raise ReplyInvalid(DEVICE, f"data identifier {Did.CHIPS:04X}: {error}") from error
+
     async def _text(self, lease: Lease, did: Did) -> str:
         data = await self._uds.read(lease, did)
         try:

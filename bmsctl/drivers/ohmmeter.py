@@ -2,9 +2,11 @@
 
 The meter proves contact of its sense wires and the current in its source wires in every measurement, and answers
 not-a-number without; over range is read twice, so that contact is proven before and after. Offset voltage
-compensation measures with both current directions. It has no SCPI error queue.
+compensation measures with both current directions. It has no SCPI error queue. Its temperature probe stands in the
+station's air.
 
-Source: Hioki RM3544/RM3545 Communication Command Instruction Manual (RM3544A986-03).
+Source: Hioki RM3544/RM3545 Communication Command Instruction Manual (RM3544A986-03). To be checked on the device: the
+query of the temperature, and that without a probe it is answered with not-a-number.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import math
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.links import SerialLink
 from bmsctl.domain.ports import ResistanceReading
-from bmsctl.domain.units import Ohm
+from bmsctl.domain.units import Celsius, Ohm
 from bmsctl.drivers.scpi import FrozenGuard, ScpiSession
 from bmsctl.errors import ReplyInvalid
 from bmsctl.protocols import scpi
@@ -29,6 +31,8 @@ ALIKE = 4
 """A meter that hangs shows one point's resistance at the next; what is alike by chance is not when read again."""
 FLOOR = 1.25e-3
 """Below this share of the range's end lies all that fits the range, a thousand times too small: a slip of a prefix."""
+TEMPERATURE_MIN_C, TEMPERATURE_MAX_C = -10.0, 60.0
+"""No station is colder or warmer."""
 
 
 class ScpiOhmmeter:
@@ -61,6 +65,12 @@ class ScpiOhmmeter:
             raise ReplyInvalid(DEVICE, f"channel {channel} is over range once and then not; check its contacts")
         self._known = wanted
         return ResistanceReading(range_ohm if over_range else Ohm(ohms), over_range)
+
+    async def temperature(self, lease: Lease) -> Celsius:
+        (text,) = await self.session.measure(lease, ":MEAS:TEMP?", ":MEAS:TEMP?", {}, ANSWER_WITHIN_S)
+        if scpi.is_not_a_number(text):
+            raise ReplyInvalid(DEVICE, "has no temperature probe; plug it in")
+        return Celsius(self.session.number(text, TEMPERATURE_MIN_C, TEMPERATURE_MAX_C, "temperature"))
 
     async def _read(self, lease: Lease, channel: int, range_ohm: Ohm, under: dict[str, str]) -> float:
         """One resistance under these settings, infinite over range; read again while its digits are the last one's."""

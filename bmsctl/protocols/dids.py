@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bmsctl.domain.ports import Relay
@@ -17,6 +17,7 @@ class Did(enum.IntEnum):
     CALIBRATION = 0xF182
     ACTIVE_SESSION = 0xF186
     PART_NUMBER = 0xF187
+    ECU_SOFTWARE = 0xF188
     SUPPLIER = 0xF18A
     ECU_SERIAL = 0xF18C
     VIN = 0xF190
@@ -49,6 +50,7 @@ class Did(enum.IntEnum):
     INSULATION_BYPASS = 0x9201
     DIVIDER_BYPASS = 0x9202
     BUSBAR_FIRST = 0x9221
+    CHIPS = 0x9230
     CHARGE = 0x924F
     CURRENT = 0x925D
     OPERATING_STATE = 0x9270
@@ -77,7 +79,16 @@ class Routine(enum.IntEnum):
     """Routine identifiers."""
 
     OPEN_WIRE = 0xB010
+    ERASE_MEMORY = 0xFF00
     CHECK_DEPENDENCIES = 0xFF01
+
+
+class Dependencies(enum.IntEnum):
+    """What the routine that checks the software finds."""
+
+    CORRECT = 0x00
+    CHECKSUM_WRONG = 0x01
+    HARDWARE_INCOMPATIBLE = 0x02
 
 
 OPEN_WIRE_BYTES = 12
@@ -122,6 +133,35 @@ def bitmap_of(cells: Iterable[int]) -> int:
 def cells_in(bitmap: int) -> list[int]:
     """Cells of a bitmap, ascending from 1."""
     return [cell for cell in range(1, bitmap.bit_length() + 1) if bitmap >> cell - 1 & 1]
+
+
+_CHIP_SERIAL_BYTES = 8
+
+
+def encode_chips(chips: Iterable[tuple[str, int]]) -> bytes:
+    """Monitoring chips, each as its serial number in eight characters and its number of cells, in order of the chain.
+
+    Raises:
+        ValueError: a serial number is too long or not ASCII.
+    """
+    serial = Text(_CHIP_SERIAL_BYTES)
+    return b"".join(serial.encode(number) + bytes((cells,)) for number, cells in chips)
+
+
+def decode_chips(data: bytes) -> Sequence[tuple[str, int]]:
+    """Serial number and number of cells of each monitoring chip, in order of the chain.
+
+    Raises:
+        ValueError: no whole number of chips, none at all, or a serial number that is none.
+    """
+    size = _CHIP_SERIAL_BYTES + 1
+    if not data or len(data) % size:
+        raise ValueError(f"{len(data)} bytes are no list of monitoring chips")
+    serial = Text(_CHIP_SERIAL_BYTES)
+    chips = [(serial.decode(data[at : at + size - 1]), data[at + size - 1]) for at in range(0, len(data), size)]
+    if not all(number for number, _ in chips):
+        raise ValueError("a monitoring chip has no serial number")
+    return chips
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +234,7 @@ TEXTS = {
     Did.BOOT_SOFTWARE: Text(10),
     Did.CALIBRATION: Text(16),
     Did.PART_NUMBER: Text(10),
+    Did.ECU_SOFTWARE: Text(10),
     Did.SUPPLIER: Text(10),
     Did.ECU_SERIAL: Text(20),
     Did.VIN: Text(17),

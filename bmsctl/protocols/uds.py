@@ -34,6 +34,9 @@ class Sid(enum.IntEnum):
     COMMUNICATION_CONTROL = 0x28
     WRITE_DATA_BY_IDENTIFIER = 0x2E
     ROUTINE_CONTROL = 0x31
+    REQUEST_DOWNLOAD = 0x34
+    TRANSFER_DATA = 0x36
+    REQUEST_TRANSFER_EXIT = 0x37
     TESTER_PRESENT = 0x3E
     CONTROL_DTC_SETTING = 0x85
 
@@ -52,11 +55,15 @@ class Nrc(enum.IntEnum):
     INVALID_KEY = 0x35
     EXCEEDED_NUMBER_OF_ATTEMPTS = 0x36
     REQUIRED_TIME_DELAY_NOT_EXPIRED = 0x37
+    UPLOAD_DOWNLOAD_NOT_ACCEPTED = 0x70
+    TRANSFER_DATA_SUSPENDED = 0x71
     GENERAL_PROGRAMMING_FAILURE = 0x72
     WRONG_BLOCK_SEQUENCE_COUNTER = 0x73
     RESPONSE_PENDING = 0x78
     SUB_FUNCTION_NOT_SUPPORTED_IN_SESSION = 0x7E
     SERVICE_NOT_SUPPORTED_IN_SESSION = 0x7F
+    VOLTAGE_TOO_HIGH = 0x92
+    VOLTAGE_TOO_LOW = 0x93
 
 
 class Session(enum.IntEnum):
@@ -66,6 +73,13 @@ class Session(enum.IntEnum):
     PROGRAMMING = 0x02
     EXTENDED = 0x03
     SUPPLIER = 0x60
+
+
+class Reset(enum.IntEnum):
+    """Sub-functions of ECUReset."""
+
+    HARD = 0x01
+    SOFT = 0x03
 
 
 class RoutineAction(enum.IntEnum):
@@ -120,6 +134,15 @@ class DtcStatus(enum.IntFlag):
 ALL_DTCS = 0xFFFFFF
 """Group of all trouble codes."""
 
+AS_IS = 0x00
+"""Data format of a download: neither compressed nor encrypted."""
+
+MEMORY_FORM = 0x44
+"""Address and size of memory in four bytes each."""
+
+BLOCK_HEAD_BYTES = 2
+"""Service and block sequence counter, which the length of a block counts."""
+
 _ECHOED: Mapping[int, int] = MappingProxyType(
     {
         Sid.DIAGNOSTIC_SESSION_CONTROL: 1,
@@ -131,6 +154,9 @@ _ECHOED: Mapping[int, int] = MappingProxyType(
         Sid.COMMUNICATION_CONTROL: 1,
         Sid.WRITE_DATA_BY_IDENTIFIER: 2,
         Sid.ROUTINE_CONTROL: 3,
+        Sid.REQUEST_DOWNLOAD: 0,
+        Sid.TRANSFER_DATA: 1,
+        Sid.REQUEST_TRANSFER_EXIT: 0,
         Sid.TESTER_PRESENT: 1,
         Sid.CONTROL_DTC_SETTING: 1,
     }
@@ -146,6 +172,51 @@ def identified(sid: Sid, identifier: int, data: bytes = b"") -> bytes:
 def routine(action: RoutineAction, identifier: int, data: bytes = b"") -> bytes:
     """A RoutineControl request."""
     return bytes((Sid.ROUTINE_CONTROL, action)) + identifier.to_bytes(2) + data
+
+
+def memory_area(address: int, size: int) -> bytes:
+    """Format, address and size of an area of memory, as downloads and the erase routine name it."""
+    return bytes((MEMORY_FORM,)) + address.to_bytes(4) + size.to_bytes(4)
+
+
+def decode_memory_area(data: bytes) -> tuple[int, int]:
+    """Address and size of an area of memory.
+
+    Raises:
+        ValueError: another format, or another length.
+    """
+    if len(data) != 9 or data[0] != MEMORY_FORM:
+        raise ValueError(f"{data.hex(' ').upper() or 'nothing'} is no area of memory in format {MEMORY_FORM:02X}")
+    return int.from_bytes(data[1:5]), int.from_bytes(data[5:])
+
+
+def request_download(address: int, size: int) -> bytes:
+    """A RequestDownload of data as they are."""
+    return bytes((Sid.REQUEST_DOWNLOAD, AS_IS)) + memory_area(address, size)
+
+
+def decode_block_length(data: bytes) -> int:
+    """Longest TransferData request the server takes, in bytes, from what its answer to RequestDownload carries.
+
+    Raises:
+        ValueError: it is malformed, or a block of this length has no room for data.
+    """
+    if not data or len(data) != 1 + (data[0] >> 4):
+        raise ValueError(f"{data.hex(' ').upper() or 'nothing'} is no length of a block")
+    length = int.from_bytes(data[1:])
+    if length <= BLOCK_HEAD_BYTES:
+        raise ValueError(f"a block of {length} bytes has no room for data")
+    return length
+
+
+def block_counter(number: int) -> int:
+    """Block sequence counter of a block, from 1: 01 to FF, then 00 and on."""
+    return number & 0xFF
+
+
+def transfer_data(number: int, data: bytes) -> bytes:
+    """A TransferData request with block `number`, from 1."""
+    return bytes((Sid.TRANSFER_DATA, block_counter(number))) + data
 
 
 def negative(sid: int, nrc: Nrc) -> bytes:

@@ -11,9 +11,15 @@ from markupsafe import Markup
 from bmsctl.domain.quantities import quantity
 from bmsctl.domain.recipe import SELFTEST, Origin, Recipe
 from bmsctl.domain.traces import Traces
+from bmsctl.report.families import families
+from bmsctl.report.genealogy import bolt_groups, part_rows
+from bmsctl.report.pack_drawing import pack_drawing
 from bmsctl.report.plots import PHASES, measured_in, plots, weld_matrix
 from bmsctl.report.story import findings, skipped
 
+STACKING = "stacking"
+STATION_NAMES = {"eol": "end of line", STACKING: "stacking", SELFTEST: "self-test"}
+SIGNS = {"PASS": "✓", "FAIL": "✗", "INVALID": "?", "ABORTED": "–"}
 MEANING = {
     "PASS": "The pack conforms and is released.",
     "FAIL": "The pack does not conform.",
@@ -21,6 +27,10 @@ MEANING = {
     "ABORTED": "The run was ended before its time; the pack is not judged.",
     None: "The attempt is not closed yet.",
 }
+STACKING_MEANING = {
+    "PASS": "The pack is built as it should be, and released to end of line.",
+    "FAIL": "The pack, or a part of it, does not conform.",
+} | {verdict: MEANING[verdict] for verdict in ("INVALID", "ABORTED", None)}
 STATION_MEANING = {
     "PASS": "The station is fit for high voltage.",
     "FAIL": "The station is not fit: run no step with high voltage on it until it is repaired.",
@@ -32,16 +42,23 @@ STATION_MEANING = {
 
 def meaning(record: Mapping[str, Any]) -> str:
     """What the record's verdict says, of the pack or, after a self-test, of the station."""
-    table = STATION_MEANING if record["station"] == SELFTEST else MEANING
+    table = {SELFTEST: STATION_MEANING, STACKING: STACKING_MEANING}.get(record["station"], MEANING)
     return table[record["verdict"]]
 
 
-def render(record: Mapping[str, Any], recipe: Recipe, origins: Mapping[str, Origin], traces: Traces) -> str:
+def render(
+    record: Mapping[str, Any],
+    recipe: Recipe,
+    origins: Mapping[str, Origin],
+    traces: Traces,
+    other: Mapping[str, Any] | None = None,
+) -> str:
     """The page.
 
     Args:
         recipe: the one the record was judged by.
         origins: where its values came from; empty if its files are no longer there.
+        other: the record of the same pack at the other station, whose page lies beside this one; it is linked to.
     """
     environment = Environment(
         loader=PackageLoader("bmsctl.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -49,13 +66,21 @@ def render(record: Mapping[str, Any], recipe: Recipe, origins: Mapping[str, Orig
     )  # fmt: skip
     environment.filters["quantity"] = lambda each, key: _shown(each, key)
     measured = measured_in(record)
+    station, genealogy = record["station"], record["genealogy"]
     drawn = [plot._replace(svg=Markup(plot.svg)) for plot in plots(measured, recipe, traces)]
     return environment.get_template("record.html.j2").render(
         record=record,
         recipe=recipe,
+        other=other,
+        stations=STATION_NAMES,
+        signs=SIGNS,
         meaning=meaning(record),
         findings=list(findings(record, recipe, origins)),
         skipped=skipped(record),
+        drawing=Markup(pack_drawing(record, recipe)) if station == STACKING else "",
+        measured=[(step["name"], families(step["measurements"])) for step in record["steps"] if step["measurements"]],
+        parts=part_rows(genealogy),
+        bolts=bolt_groups(genealogy, recipe, station),
         plots=drawn,
         phases=[title for _, title in PHASES],
         weld_matrix=weld_matrix(measured),

@@ -1,4 +1,4 @@
-"""The plots of a record: cells by module, insulation curve, precharge curve, weld matrix."""
+"""The plots of a record: cells by module, insulation curve, leak tests, precharge curve, weld matrix."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ Measured = Mapping[tuple[str, str], Mapping[str, Any]]
 """Measurements of a record by step and name."""
 
 MILLI = 1e3
+KILO = 1e3
 
 PHASES = (("all_open", "all open"), ("precharge_only", "precharge only"), ("main_minus_only", "main minus only"))
+
+LEAK_TESTS = {"coolant_leak": "Coolant leak", "housing_leak": "Housing leak"}
 
 
 class Plot(NamedTuple):
@@ -49,6 +52,10 @@ def plots(measured: Measured, recipe: Recipe, traces: Traces) -> Iterator[Plot]:
     live = {name: trace for (step, name), trace in traces.items() if step == "insulation_live" and trace.sample_rate_hz}
     if live:
         yield _insulation(live, recipe, measured)
+    for step, title in LEAK_TESTS.items():
+        time, pressure = traces.get((step, "time")), traces.get((step, "pressure"))
+        if time is not None and pressure is not None and len(time.values) > 1:
+            yield _leak(step, title, time.values, pressure.values, recipe, measured)
     link = traces.get(("precharge", "link_voltage"))
     if link is not None and link.sample_rate_hz:
         yield _precharge(link, measured)
@@ -107,6 +114,19 @@ def _precharge(link: Trace, measured: Measured) -> Plot:
     chart.x_ticks()
     told = _told("Precharge resistance", measured.get(("precharge", "precharge_resistance")))
     return Plot(title, f"Voltage of the station's link capacitor. {told}", chart.render())
+
+
+def _leak(step: str, title: str, time_s: F64, pressure_pa: F64, recipe: Recipe, measured: Measured) -> Plot:
+    """The pressure from the end of filling on."""
+    kilopascal: F64 = pressure_pa / KILO
+    y_range = padded(kilopascal.tolist(), 0.01)
+    chart = Chart(title, "time from the end of filling, s", "gauge pressure, kPa", (0.0, float(time_s[-1])), y_range)
+    chart.mark(next(each for each in recipe.steps("stacking") if each.run == step).quantity("settle"), "settled")
+    chart.line(time_s, kilopascal, "curve0")
+    chart.x_ticks()
+    caption = "As measured. The leak rate is that of the settled part, corrected for air temperature and weather."
+    told = _told("Leak rate", measured.get((step, "leak_rate")))
+    return Plot(title, f"{caption} {told}".rstrip(), chart.render())
 
 
 def _told(label: str, each: Mapping[str, Any] | None) -> str:

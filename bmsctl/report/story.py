@@ -10,11 +10,17 @@ from typing import Any, NamedTuple
 
 from bmsctl.domain.quantities import quantity
 from bmsctl.domain.recipe import Origin, Recipe
+from bmsctl.domain.steps import CATALOGUE
+from bmsctl.report.families import base_and_part
 
 STATION_CAUSE = "The station could not measure; this says nothing about the pack."
 ABORTED_CAUSE = "The run was ended before its time; nothing speaks against the pack."
 ABORTED_LOOK = "Test again, with the reason as the cause."
 STATION_LOOK = "Put right what the reason names, then test again with that as the cause."
+
+
+KINDS = {"bolts": "bolt ", "joints": "joint ", "connectors": "connector "}
+"""What stands before a part's name, by the parameter that names such parts; slots say it themselves."""
 
 
 class Finding(NamedTuple):
@@ -70,24 +76,44 @@ def skipped(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _failed(
     station: str, step: Mapping[str, Any], each: Mapping[str, Any], recipe: Recipe, origins: Mapping[str, Origin]
 ) -> Finding:
+    name, _ = base_and_part(each["name"])
+    cause, look = _advice().get(step["name"], {}).get(name, (STATION_CAUSE, STATION_LOOK))
+    measured = _measured(station, step["name"], each)
+    return Finding(step["name"], "FAIL", measured, _limit(station, step["name"], each, recipe, origins), cause, look)
+
+
+def _measured(station: str, step: str, each: Mapping[str, Any]) -> str:
+    """`cell_deviation is 31 mV ± 1.5 mV (cell 17)`; of one part among many `bolt m2.3: torque is …, below 22.5 Nm`."""
+    name, part = base_and_part(each["name"])
     uncertainty = f" ± {quantity(each['u95'], each['unit'])}" if each["u95"] else ""
     value = "no value" if each["value"] is None else quantity(each["value"], each["unit"]) + uncertainty
     _, _, detail = (each["reason"] or "").partition(": ")
-    measured = f"{each['name']} is {value}" + (f" ({detail})" if detail else "")
-    cause, look = _advice().get(step["name"], {}).get(each["name"], (STATION_CAUSE, STATION_LOOK))
-    return Finding(step["name"], "FAIL", measured, _limit(station, step["name"], each, recipe, origins), cause, look)
+    told = f"{name} is {value}"
+    if part:
+        parts = {spec.name: spec.measures[name].each for spec in CATALOGUE[station] if name in spec.measures}
+        kind = KINDS.get(parts.get(step, ""), "")
+        beyond = [f", {word} {quantity(each[bound], each['unit'])}" for bound, word in _broken(each)]
+        told = f"{kind}{part}: {told}{''.join(beyond)}"
+    return told + (f" ({detail})" if detail else "")
+
+
+def _broken(each: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The bound that a value lies beyond, and on which side."""
+    value, low, high = each["value"], each["low"], each["high"]
+    if value is None:
+        return []
+    below, above = low is not None and value < low, high is not None and value > high
+    return [("low", "below")] * below + [("high", "above")] * above
 
 
 def _limit(station: str, step: str, each: Mapping[str, Any], recipe: Recipe, origins: Mapping[str, Origin]) -> str:
     """The limit that was not met, why it is so, and the file and line it stands in."""
     bounds = [name for name in ("low", "high") if each[name] is not None]
-    value = each["value"]
-    broken = [
-        name for name in bounds if value is not None and (value < each[name] if name == "low" else value > each[name])
-    ]
+    broken = [name for name, _ in _broken(each)]
+    base = base_and_part(each["name"])[0]
     told = []
     for name in broken or bounds:
-        origin = origins.get(f"{station}.{step}.limits.{each['name']}.{name}")
+        origin = origins.get(f"{station}.{step}.limits.{base}.{name}")
         place = f", {origin.file} line {origin.line}" if origin else f", recipe {recipe.id} revision {recipe.revision}"
         word = "at least" if name == "low" else "at most"
         told.append(f"{word} {quantity(each[name], each['unit'])}{place}")

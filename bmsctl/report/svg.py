@@ -15,6 +15,40 @@ TICKS = 5
 POINTS_MAX = 600
 
 
+class Canvas:
+    """An SVG element in the making, of a class and with a name that is read out; lengths are those of its view box."""
+
+    def __init__(self, css: str, title: str, width: float, height: float) -> None:
+        attributes = {"class": css, "viewBox": f"0 0 {width:g} {height:g}", "role": "img", "aria-label": title}
+        self.root = ElementTree.Element("svg", attributes)
+
+    def group(self, css: str, title: str) -> ElementTree.Element:
+        """A group with a text that a pointer shows."""
+        element = self.add("g", css)
+        ElementTree.SubElement(element, "title").text = title
+        return element
+
+    def add(
+        self, tag: str, css: str, parent: ElementTree.Element | None = None, **attributes: float | str
+    ) -> ElementTree.Element:
+        """An element in `parent`, or in the picture itself."""
+        written = {key: value if isinstance(value, str) else f"{value:.1f}" for key, value in attributes.items()}
+        return ElementTree.SubElement(self.root if parent is None else parent, tag, {"class": css, **written})
+
+    def text(
+        self, css: str, x: float, y: float, text: str, anchor: str, parent: ElementTree.Element | None = None
+    ) -> ElementTree.Element:
+        """A line of text that starts, ends or has its middle at (x, y)."""
+        element = self.add("text", css, parent, x=x, y=y)
+        element.set("text-anchor", anchor)
+        element.text = text
+        return element
+
+    def render(self) -> str:
+        """The SVG element as text."""
+        return ElementTree.tostring(self.root, encoding="unicode")
+
+
 class Chart:
     """A chart in the making: what is drawn, and over which ranges."""
 
@@ -22,15 +56,14 @@ class Chart:
         self, title: str, x_label: str, y_label: str, x_range: tuple[float, float], y_range: tuple[float, float]
     ) -> None:
         self._x_range, self._y_range = x_range, y_range
-        attributes = {"class": "chart", "viewBox": f"0 0 {WIDTH} {HEIGHT}", "role": "img", "aria-label": title}
-        self._svg = ElementTree.Element("svg", attributes)
-        self._add("rect", "frame", x=LEFT, y=TOP, width=WIDTH - LEFT - RIGHT, height=HEIGHT - TOP - BOTTOM)
+        self._canvas = Canvas("chart", title, WIDTH, HEIGHT)
+        self._canvas.add("rect", "frame", x=LEFT, y=TOP, width=WIDTH - LEFT - RIGHT, height=HEIGHT - TOP - BOTTOM)
         for value in ticks(*y_range):
-            self._add("line", "grid", x1=LEFT, x2=WIDTH - RIGHT, y1=self._y(value), y2=self._y(value))
-            self._text("tick", LEFT - 6, self._y(value) + 4, tick_text(value), "end")
-        self._text("axis", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_label, "middle")
+            self._canvas.add("line", "grid", x1=LEFT, x2=WIDTH - RIGHT, y1=self._y(value), y2=self._y(value))
+            self._canvas.text("tick", LEFT - 6, self._y(value) + 4, tick_text(value), "end")
+        self._canvas.text("axis", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_label, "middle")
         upright = f"translate(14 {(TOP + HEIGHT - BOTTOM) / 2:.0f}) rotate(-90)"
-        self._text("axis", 0, 0, y_label, "middle").set("transform", upright)
+        self._canvas.text("axis", 0, 0, y_label, "middle").set("transform", upright)
 
     def _x(self, value: float) -> float:
         low, high = self._x_range
@@ -45,43 +78,33 @@ class Chart:
     def line(self, x: F64, y: F64, css: str) -> None:
         """A curve; (n,) each, NaN leaves a gap. Long ones are thinned, extremes kept."""
         for run in _unbroken(*thinned(x, y)):
-            self._add("polyline", css, points=" ".join(f"{self._x(a):.1f},{self._y(b):.1f}" for a, b in run))
+            self._canvas.add("polyline", css, points=" ".join(f"{self._x(a):.1f},{self._y(b):.1f}" for a, b in run))
 
     def dot(self, x: float, y: float, css: str, title: str) -> None:
         """A point with a text that a pointer shows."""
-        circle = self._add("circle", css, cx=self._x(x), cy=self._y(y), r=3)
+        circle = self._canvas.add("circle", css, cx=self._x(x), cy=self._y(y), r=3)
         ElementTree.SubElement(circle, "title").text = title
 
     def level(self, value: float, css: str, text: str) -> None:
         """A horizontal line with a text at its right end, inside the frame; nothing if it lies outside."""
         if self._y_range[0] <= value <= self._y_range[1]:
             y = self._y(value)
-            self._add("line", css, x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y)
-            self._text("note", WIDTH - RIGHT - 4, y - 4 if y > TOP + LINE else y + LINE, text, "end")
+            self._canvas.add("line", css, x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y)
+            self._canvas.text("note", WIDTH - RIGHT - 4, y - 4 if y > TOP + LINE else y + LINE, text, "end")
 
     def mark(self, value: float, text: str) -> None:
         """A vertical line with a text above the frame."""
-        self._add("line", "mark", x1=self._x(value), x2=self._x(value), y1=TOP, y2=HEIGHT - BOTTOM)
-        self._text("note", self._x(value), TOP - 6, text, "start")
+        self._canvas.add("line", "mark", x1=self._x(value), x2=self._x(value), y1=TOP, y2=HEIGHT - BOTTOM)
+        self._canvas.text("note", self._x(value), TOP - 6, text, "start")
 
     def x_ticks(self, at: Sequence[tuple[float, str]] | None = None) -> None:
         """Numbers below the frame: round ones, or these."""
         for value, text in at or [(value, tick_text(value)) for value in ticks(*self._x_range)]:
-            self._text("tick", self._x(value), HEIGHT - BOTTOM + 16, text, "middle")
+            self._canvas.text("tick", self._x(value), HEIGHT - BOTTOM + 16, text, "middle")
 
     def render(self) -> str:
         """The SVG element as text."""
-        return ElementTree.tostring(self._svg, encoding="unicode")
-
-    def _add(self, tag: str, css: str, **attributes: float | str) -> ElementTree.Element:
-        written = {key: value if isinstance(value, str) else f"{value:.1f}" for key, value in attributes.items()}
-        return ElementTree.SubElement(self._svg, tag, {"class": css, **written})
-
-    def _text(self, css: str, x: float, y: float, text: str, anchor: str) -> ElementTree.Element:
-        element = self._add("text", css, x=x, y=y)
-        element.set("text-anchor", anchor)
-        element.text = text
-        return element
+        return self._canvas.render()
 
 
 def ticks(low: float, high: float) -> list[float]:

@@ -300,6 +300,8 @@ class Run(Generic[D, F]):
         if self._open is not None:
             aborted = Verdict.ABORTED if end.verdict is Verdict.ABORTED else None
             self._finish(self._open[0], end.reason or "the run ended", aborted)
+        if safe.failures and all(recipe.run != SAFE_STEP for recipe in self._recipe):
+            self._log.append(Noted(SAFE_STEP, "; ".join(safe.failures)))
         for recipe in self._recipe:
             if recipe.run == SAFE_STEP:
                 self._log_safe(recipe, safe, spoilt)

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from bmsctl.domain.attempts import Attempt
-from bmsctl.domain.events import AttemptOpened
+from bmsctl.domain.events import AttemptOpened, Event
 from bmsctl.domain.links import Clock
 from bmsctl.errors import StoreError
 from bmsctl.store import database, heads, noting, rows
@@ -16,6 +16,8 @@ from bmsctl.store.database import explained
 from bmsctl.store.folder import take_lock
 from bmsctl.store.run_journal import RunJournal
 from bmsctl.store.writer import Writer
+
+_SELECT_TIMES = "SELECT utc_s FROM event WHERE run_id = ? ORDER BY seq"
 
 
 class Journal:
@@ -68,6 +70,19 @@ class Journal:
         """Durable attempts of a pack at a station, oldest first."""
         with self._reading():
             return rows.attempts(self._connection, "pack_serial = ? AND station = ?", pack_serial, station)
+
+    def history(self, record_id: str) -> list[tuple[float, Event]]:
+        """Durable events of an attempt, each with the wall time, s since 1970, at which it was appended.
+
+        Raises:
+            StoreError: there is no such attempt, or it is damaged.
+        """
+        with self._reading():
+            stored = rows.load_run(self._connection, record_id)
+            if stored is None:
+                raise StoreError(f"{self._folder}: there is no record {record_id}")
+            times = self._connection.execute(_SELECT_TIMES, (stored.run_id,)).fetchall()
+        return [(utc_s, event) for (utc_s,), event in zip(times, stored.events, strict=True)]
 
     def open_attempts(self, station: str) -> list[Attempt]:
         """Durable attempts at a station that were never closed, oldest first."""

@@ -1,10 +1,10 @@
-"""After a crash: no attempt stays open, and nobody is told an action happened that nobody saw."""
+"""After a crash: an attempt is closed, and nobody is told an action happened that nobody saw; or it goes on."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from bmsctl.domain.events import ActionDone, ActionIntended, ActionUnknown, AttemptClosed
+from bmsctl.domain.events import ActionDone, ActionIntended, ActionUnknown, AttemptClosed, AttemptResumed
 from bmsctl.domain.verdict import Verdict
 from bmsctl.store.journal import Journal
 from bmsctl.store.run_journal import RunJournal
@@ -28,6 +28,20 @@ async def close_crashed(journal: Journal, ended_at: str, station: str = "eol") -
             log.append(ActionUnknown(action_id, ACTION_REASON))
         records.append(await log.close(AttemptClosed(Verdict.ABORTED, REASON, "hold", ended_at, crash=True)))
     return records
+
+
+async def resumed(journal: Journal, record_id: str, at: str) -> RunJournal:
+    """Go on with an attempt that an earlier process left open; what was pending stays so, for the station to find out.
+
+    `at`: wall time now, as records carry it.
+
+    Raises:
+        StoreError: the attempt is damaged, or cannot be written.
+    """
+    log = journal.resume(record_id)
+    log.append(AttemptResumed(at))
+    await log.commit()
+    return log
 
 
 def _unanswered(log: RunJournal) -> list[str]:

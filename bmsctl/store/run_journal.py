@@ -52,6 +52,11 @@ class RunJournal:
         return cls(writer, stored.run_id, Attempt.folded(events), events, stored.head_sha256)
 
     @property
+    def record_id(self) -> str:
+        """Of the attempt."""
+        return self._attempt.record_id
+
+    @property
     def events(self) -> tuple[Event, ...]:
         """What has been appended so far."""
         return tuple(self._events)

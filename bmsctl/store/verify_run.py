@@ -13,7 +13,16 @@ from typing import Any
 from bmsctl.domain.attempts import Attempt
 from bmsctl.domain.canonical import read_json, sha256_hex
 from bmsctl.domain.derivation import differences
-from bmsctl.domain.events import AttemptClosed, AttemptOpened, Event, TraceRecorded, from_payload
+from bmsctl.domain.events import (
+    AttemptClosed,
+    AttemptOpened,
+    Event,
+    StepFinished,
+    StepKept,
+    TraceRecorded,
+    from_payload,
+)
+from bmsctl.domain.verdict import Verdict
 from bmsctl.store import heads
 from bmsctl.store.chain import GENESIS, EventRow, digest
 from bmsctl.store.heads import Head
@@ -21,6 +30,10 @@ from bmsctl.store.noting import Noting
 from bmsctl.store.rows import ATTEMPT_COLUMNS, SELECT_EVENTS
 
 _SELECT_TRACES = "SELECT seq, data FROM trace WHERE run_id = ? ORDER BY seq"
+_SELECT_STEPS = """
+    SELECT event.payload FROM event JOIN run ON run.id = event.run_id
+    WHERE run.record_id = ? AND run.pack_serial = ? AND event.kind = ?
+"""
 _SAMPLE_BYTES = 8
 
 
@@ -72,6 +85,7 @@ def check_run(
     report.findings += [Finding(record_id, None, what) for what in _check_row(row, events)]
     if not chain.broken:
         report.findings += [Finding(record_id, each.seq, each.what) for each in differences(events)]
+        report.findings += [Finding(record_id, seq, what) for seq, what in _check_kept(connection, events)]
     closed = any(isinstance(event, AttemptClosed) for event in events)
     report.noting = Noting(record_id, len(raw), closed, max((head.n for head in kept), default=0))
     if not closed:
@@ -155,6 +169,20 @@ def _check_heads(sha256: Sequence[str], kept: Sequence[Head]) -> Iterator[tuple[
             yield head.n, f"missing: the run was cut after event {len(sha256)}; {heads.FILE} names this one"
         elif head.n < 1 or sha256[head.n - 1] != head.sha256:
             yield head.n, f"not the one that {heads.FILE} names"
+
+
+def _check_kept(connection: sqlite3.Connection, events: Sequence[Event]) -> Iterator[tuple[int, str]]:
+    """Every step that was kept passed in the record named, which is one of the same pack."""
+    serial = next((event.pack_serial for event in events if isinstance(event, AttemptOpened)), None)
+    for seq, event in enumerate(events, start=1):
+        if isinstance(event, StepKept):
+            selected = (event.record_id, serial, StepFinished.kind)
+            payloads = [read_json(_text(payload)) for (payload,) in connection.execute(_SELECT_STEPS, selected)]
+            verdicts = {each["step"]: each["verdict"] for each in payloads}
+            verdict = verdicts.get(event.step)
+            if verdict != Verdict.PASS:
+                shown = "did not run" if verdict is None else f"is {verdict}"
+                yield seq, f"step {event.step} was kept, but in record {event.record_id} of this pack it {shown}"
 
 
 def _check_row(row: Sequence[Any], events: Sequence[Event]) -> Iterator[str]:

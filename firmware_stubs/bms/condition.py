@@ -12,7 +12,9 @@ class BmsCondition:
 
     software_version, pack_serial: instead of what its bill of materials says. dtcs: codes that keep coming back.
     imd_gain, current_gain, current_offset_a: on top of the unit's own errors. quiescent_current_a: mean current
-    asleep, instead of the drawn one. sensor_offset_k, sensor_open: temperature sensors, from 1.
+    asleep, instead of the drawn one. sensor_offset_k, sensor_open: temperature sensors, from 1. chips_swapped:
+    monitoring chips, from 1, in each other's place in the daisy chain. chip_cells: cells that a chip, from 1, finds
+    instead of all that belong to it.
     """
 
     software_version: str | None = None
@@ -24,3 +26,5 @@ class BmsCondition:
     quiescent_current_a: float | None = None
     sensor_offset_k: Mapping[int, float] = field(default_factory=dict)
     sensor_open: frozenset[int] = frozenset()
+    chips_swapped: tuple[int, int] | None = None
+    chip_cells: Mapping[int, int] = field(default_factory=dict)

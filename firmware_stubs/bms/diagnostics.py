@@ -79,7 +79,8 @@ class Diagnostics:
             return
         reply = self._server.answer(request, functional=functional)
         if reply is not None and reply.later is not None:
-            self._isotp.transmit(uds.negative(request[0], Nrc.RESPONSE_PENDING))
+            if reply.pending:
+                self._isotp.transmit(uds.negative(request[0], Nrc.RESPONSE_PENDING))
             self._loop.call_at(reply.at_s, self._respond_later, wake, reply)
             return
         self._busy = False

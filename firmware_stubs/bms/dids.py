@@ -11,10 +11,14 @@ from bmsctl.domain.ports import BmsIdentity, Relay
 from bmsctl.protocols import dids
 from bmsctl.protocols.bms_broadcast import Hvil
 from bmsctl.protocols.dids import RELAY_BYPASS, RELAY_DRIVER, TEXTS, Did, cell_did, temperature_did
+from bmsctl.protocols.firmware_image import ImageHeader
 from bmsctl.protocols.uds import Session
 from firmware_stubs.bms.broadcast import BmsState
+from firmware_stubs.bms.condition import BmsCondition
 from firmware_stubs.bms.sensors import Sensors
 from firmware_stubs.bms.takeover import Takeover
+from firmware_stubs.noise import draw
+from firmware_stubs.population import CHIP_CHANNELS
 
 DEFAULT_SLEEP_DELAY_S = 25.0
 SLEEP_DELAY_MIN_S, SLEEP_DELAY_MAX_S = 1.0, 600.0
@@ -43,19 +47,19 @@ class BmsSettings:
     sleep_delay_s: float = DEFAULT_SLEEP_DELAY_S
 
 
-def identification(identity: BmsIdentity) -> dict[int, Entry]:
-    """Identifiers that say what the unit is. VIN and traceability number are blank and can be written."""
+def identification(identity: BmsIdentity, software: Callable[[], ImageHeader | None]) -> dict[int, Entry]:
+    """Identifiers that say what the unit is. VIN and traceability number are blank and can be written.
+
+    `software`: what has been flashed; without, its identifiers are erased memory.
+    """
     texts = {
         Did.REVISION: "AB",
         Did.BOOT_SOFTWARE: "BOOT0100",
-        Did.CALIBRATION: identity.calibration,
         Did.PART_NUMBER: identity.part_number,
         Did.SUPPLIER: "AMPR",
         Did.ECU_SERIAL: identity.ecu_serial,
         Did.VIN: "",
         Did.HARDWARE: identity.hardware,
-        Did.SOFTWARE: identity.software,
-        Did.SOFTWARE_VERSION: identity.software_version,
         Did.DIAGNOSTIC_VERSION: "0001",
         Did.PACK_SERIAL: identity.pack_serial,
         Did.TRACEABILITY: "",
@@ -75,7 +79,18 @@ def identification(identity: BmsIdentity) -> dict[int, Entry]:
     def text(did: Did) -> Entry:
         return Entry(lambda: memory[did])
 
+    def flashed(did: Did, of: Callable[[ImageHeader], str]) -> Entry:
+        def read() -> bytes:
+            header = software()
+            return TEXTS[did].length * b"\xff" if header is None else TEXTS[did].encode(of(header))
+
+        return Entry(read)
+
     entries: dict[int, Entry] = {did: text(did) for did in memory}
+    entries[Did.ECU_SOFTWARE] = flashed(Did.ECU_SOFTWARE, lambda header: header.software)
+    entries[Did.SOFTWARE] = flashed(Did.SOFTWARE, lambda header: header.software)
+    entries[Did.SOFTWARE_VERSION] = flashed(Did.SOFTWARE_VERSION, lambda header: header.software_version)
+    entries[Did.CALIBRATION] = flashed(Did.CALIBRATION, lambda header: header.calibration)
     entries[Did.VIN] = writable(Did.VIN, lambda data: data.isalnum() or not data.strip())
     entries[Did.TRACEABILITY] = writable(Did.TRACEABILITY, lambda data: all(0x20 <= byte < 0x7F for byte in data))
     return entries
@@ -115,6 +130,20 @@ def measurements(sensors: Sensors, state: BmsState, now: Callable[[], float]) ->
     entries.update({temperature_did(index + 1): thermistor(index) for index in range(front_end.thermistors)})
     entries.update({Did.BUSBAR_FIRST + index: busbar(index) for index in range(front_end.busbars)})
     return entries
+
+
+def daisy_chain(series: int, condition: BmsCondition, seed: int) -> dict[int, Entry]:
+    """The identifier of the monitoring chips, as the unit found them when it was woken."""
+    chips = -(-series // CHIP_CHANNELS)
+    numbers = draw(seed, "bms.chips").choice(10**6, chips, replace=False)
+    cells = [min(CHIP_CHANNELS, series - CHIP_CHANNELS * index) for index in range(chips)]
+    for chip, found in condition.chip_cells.items():
+        cells[chip - 1] = found
+    chain = [(f"MC{number:06d}", count) for number, count in zip(numbers, cells, strict=True)]
+    if condition.chips_swapped is not None:
+        a, b = (chip - 1 for chip in condition.chips_swapped)
+        chain[a], chain[b] = chain[b], chain[a]
+    return {Did.CHIPS: Entry(lambda: dids.encode_chips(chain))}
 
 
 def controls(takeover: Takeover, settings: BmsSettings, state: BmsState, sensors: Sensors) -> dict[int, Entry]:

@@ -12,8 +12,9 @@ from typing import NamedTuple, Protocol
 
 from bmsctl.protocols import uds
 from bmsctl.protocols.dids import OPEN_WIRE_BYTES, Did, Routine, is_bitmap
+from bmsctl.protocols.isotp import MESSAGE_MAX
 from bmsctl.protocols.timing import Deadline, Timer
-from bmsctl.protocols.uds import CommunicationControl, DtcReport, DtcSetting, Nrc, RoutineAction, Session, Sid
+from bmsctl.protocols.uds import CommunicationControl, DtcReport, DtcSetting, Nrc, Reset, RoutineAction, Session, Sid
 from firmware_stubs.bms.dids import Entry, bitmap
 from firmware_stubs.bms.dtcs import AVAILABILITY, DtcMemory
 from firmware_stubs.noise import draw
@@ -26,11 +27,13 @@ SEED_BYTES = 4
 OPEN_WIRE_S = 2.0
 FLASH_S = (0.2, 2.0)
 """Writing to non-volatile memory."""
+BOOT_LOADER_S = (0.05, 0.3)
+"""From the request for the programming session until the boot loader answers it."""
 READ_MAX = 8
 """Identifiers in one ReadDataByIdentifier."""
 
-_SESSIONS = frozenset({Session.DEFAULT, Session.EXTENDED, Session.SUPPLIER})
-_HARD_RESET, _SOFT_RESET = 0x01, 0x03
+_PROGRAMMING = frozenset({Session.PROGRAMMING})
+_ENTERED = _PROGRAMMING | {Session.EXTENDED, Session.SUPPLIER}
 _MESSAGES = (uds.NORMAL_MESSAGES, 0x03)
 _SILENT_IF_FUNCTIONAL = frozenset(
     {
@@ -44,7 +47,9 @@ _SILENT_IF_FUNCTIONAL = frozenset(
 
 
 class Ecu(Protocol):
-    """What the server acts on."""
+    """What the server acts on. `in_boot_loader`: the boot loader runs instead of the application."""
+
+    in_boot_loader: bool
 
     @property
     def dids(self) -> Mapping[int, Entry]:
@@ -69,7 +74,15 @@ class Ecu(Protocol):
         ...
 
     def end_bypass(self) -> None:
-        """Take everything back: contactors open, monitor on, dividers connected, no balancing."""
+        """Take everything back: contactors open, monitor on, dividers connected, no balancing, no download."""
+        ...
+
+    def enter_boot_loader(self) -> None:
+        """End the application, unless the boot loader runs already."""
+        ...
+
+    def program(self, request: bytes) -> Reply | bytes:
+        """Carry out a service or routine of the boot loader that writes software. Raises Refused."""
         ...
 
     def reset(self) -> None:
@@ -82,28 +95,32 @@ class Ecu(Protocol):
 
 
 class Reply(NamedTuple):
-    """An answer. `later`: it is to be had only at `at_s`. `then`: what happens once it has left."""
+    """An answer. `later`: to be had only at `at_s`, promised if `pending`. `then`: what happens once it has left."""
 
     data: bytes = b""
     at_s: float = 0.0
     later: Callable[[], bytes] | None = None
     then: Callable[[], None] | None = None
+    pending: bool = True
 
 
-class _Refused(Exception):
+class Refused(Exception):
+    """The request gets a negative answer."""
+
     def __init__(self, nrc: Nrc) -> None:
         self.nrc = nrc
 
 
 @dataclass(frozen=True, slots=True)
 class _Service:
-    """Lengths count the whole request; `subs` None: the service has no sub-function."""
+    """Lengths count the whole request; `subs` None: there is no sub-function. `loader`: the boot loader serves it."""
 
     handle: Callable[[UdsServer, bytes], Reply | bytes]
     length_min: int
     length_max: int
     subs: frozenset[int] | None = None
-    in_default: bool = True
+    sessions: frozenset[Session] = frozenset(Session)
+    loader: bool = True
 
 
 class UdsServer:
@@ -116,7 +133,7 @@ class UdsServer:
         self._flash = draw(seed, "bms.flash")
         self._key = key
         self._session = Session.DEFAULT
-        self._s3 = Deadline(timer, self.fall_back)
+        self._s3 = Deadline(timer, self._expire)
         self._unlocked = False
         self._seed: bytes | None = None
         self._wrong_keys = 0
@@ -129,7 +146,7 @@ class UdsServer:
         self._keep_session()
         try:
             reply = self._dispatch(request)
-        except _Refused as refused:
+        except Refused as refused:
             if functional and refused.nrc in _SILENT_IF_FUNCTIONAL:
                 return None
             return Reply(uds.negative(sid, refused.nrc))
@@ -141,19 +158,23 @@ class UdsServer:
         return reply
 
     def fall_back(self) -> None:
-        """To the default session, as after a pause of 5 s."""
+        """To the default session."""
         self._enter(Session.DEFAULT)
+
+    def _expire(self) -> None:
+        """A pause of 5 s ends a session; the boot loader leaves its own by restarting."""
+        (self._ecu.reset if self._ecu.in_boot_loader else self.fall_back)()
 
     def _dispatch(self, request: bytes) -> Reply | bytes:
         service = _SERVICES.get(request[0])
-        if service is None:
-            raise _Refused(Nrc.SERVICE_NOT_SUPPORTED)
-        if self._session is Session.DEFAULT and not service.in_default:
-            raise _Refused(Nrc.SERVICE_NOT_SUPPORTED_IN_SESSION)
+        if service is None or (self._ecu.in_boot_loader and not service.loader):
+            raise Refused(Nrc.SERVICE_NOT_SUPPORTED)
+        if self._session not in service.sessions:
+            raise Refused(Nrc.SERVICE_NOT_SUPPORTED_IN_SESSION)
         if not service.length_min <= len(request) <= service.length_max:
-            raise _Refused(Nrc.INCORRECT_LENGTH)
+            raise Refused(Nrc.INCORRECT_LENGTH)
         if service.subs is not None and request[1] & ~uds.SUPPRESS not in service.subs:
-            raise _Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED)
+            raise Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED)
         return service.handle(self, request)
 
     def _keep_session(self) -> None:
@@ -173,29 +194,48 @@ class UdsServer:
         else:
             self._s3.after(S3_S)
 
-    def _session_control(self, request: bytes) -> bytes:
+    def _session_control(self, request: bytes) -> Reply:
         session = Session(request[1] & ~uds.SUPPRESS)
+        done = bytes((0x50, session)) + P2_MS.to_bytes(2) + P2_STAR_10MS.to_bytes(2)
+        if session is Session.PROGRAMMING:
+            return self._enter_boot_loader(done)
+        if session is Session.SUPPLIER and self._ecu.in_boot_loader:
+            raise Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED)
         self._enter(session)
-        return bytes((0x50, session)) + P2_MS.to_bytes(2) + P2_STAR_10MS.to_bytes(2)
+        ends = session is Session.DEFAULT and self._ecu.in_boot_loader
+        return Reply(done, then=self._ecu.reset if ends else None)
+
+    def _enter_boot_loader(self, done: bytes) -> Reply:
+        if self._session is Session.DEFAULT:
+            raise Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED_IN_SESSION)
+        if self._ecu.energised():
+            raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
+
+        def enter() -> bytes:
+            self._enter(Session.PROGRAMMING)
+            self._ecu.enter_boot_loader()
+            return done
+
+        return Reply(at_s=self._timer.time() + float(self._flash.uniform(*BOOT_LOADER_S)), later=enter)
 
     def _reset(self, request: bytes) -> Reply:
         kind = request[1] & ~uds.SUPPRESS
-        if kind == _HARD_RESET and self._session is Session.DEFAULT:
-            raise _Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED_IN_SESSION)
+        if kind == Reset.HARD and self._session is Session.DEFAULT:
+            raise Refused(Nrc.SUB_FUNCTION_NOT_SUPPORTED_IN_SESSION)
         if self._ecu.energised():
-            raise _Refused(Nrc.CONDITIONS_NOT_CORRECT)
+            raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
         return Reply(bytes((0x51, kind)), then=self._ecu.reset)
 
     def _clear(self, request: bytes) -> bytes:
         self._ecu.judge_dtcs()
         if not self._ecu.dtcs.clear(self._timer.time(), int.from_bytes(request[1:])):
-            raise _Refused(Nrc.REQUEST_OUT_OF_RANGE)
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         return b"\x54"
 
     def _dtcs(self, request: bytes) -> bytes:
         report = request[1] & ~uds.SUPPRESS
         if len(request) != {DtcReport.EXTENDED_DATA: 6, DtcReport.SUPPORTED: 2}.get(DtcReport(report), 3):
-            raise _Refused(Nrc.INCORRECT_LENGTH)
+            raise Refused(Nrc.INCORRECT_LENGTH)
         self._ecu.judge_dtcs()
         memory = self._ecu.dtcs
         head = bytes((0x59, report))
@@ -212,13 +252,13 @@ class UdsServer:
         """Record 1, the only one: the occurrence counter."""
         occurrences = self._ecu.dtcs.occurrences(code)
         if occurrences is None or record not in (0x01, 0xFF):
-            raise _Refused(Nrc.REQUEST_OUT_OF_RANGE)
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         dtc = next(dtc for dtc in self._ecu.dtcs.all() if dtc.code == code)
         return uds.encode_dtcs([dtc]) + bytes((0x01, occurrences))
 
     def _read(self, request: bytes) -> bytes:
         if len(request) % 2 == 0:
-            raise _Refused(Nrc.INCORRECT_LENGTH)
+            raise Refused(Nrc.INCORRECT_LENGTH)
         answer = b"\x62"
         for at in range(1, len(request), 2):
             did = int.from_bytes(request[at : at + 2])
@@ -226,7 +266,7 @@ class UdsServer:
             if data is not None:
                 answer += request[at : at + 2] + data
         if len(answer) == 1:
-            raise _Refused(Nrc.REQUEST_OUT_OF_RANGE)
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         return answer
 
     def _value(self, did: int) -> bytes | None:
@@ -241,13 +281,13 @@ class UdsServer:
     def _write(self, request: bytes) -> Reply | bytes:
         entry = self._ecu.dids.get(int.from_bytes(request[1:3]))
         if entry is None or entry.write is None or self._session not in entry.sessions:
-            raise _Refused(Nrc.REQUEST_OUT_OF_RANGE)
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         if entry.secured and not self._unlocked:
-            raise _Refused(Nrc.SECURITY_ACCESS_DENIED)
+            raise Refused(Nrc.SECURITY_ACCESS_DENIED)
         if len(request) != 3 + entry.length:
-            raise _Refused(Nrc.INCORRECT_LENGTH)
+            raise Refused(Nrc.INCORRECT_LENGTH)
         if not entry.write(request[3:]):
-            raise _Refused(Nrc.REQUEST_OUT_OF_RANGE)
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         done = b"\x6e" + request[1:3]
         if not entry.flash:
             return done
@@ -256,12 +296,12 @@ class UdsServer:
     def _security(self, request: bytes) -> bytes:
         send_key = request[1] & ~uds.SUPPRESS == 0x02
         if len(request) != (2 + SEED_BYTES if send_key else 2):
-            raise _Refused(Nrc.INCORRECT_LENGTH)
+            raise Refused(Nrc.INCORRECT_LENGTH)
         return self._try_key(request[2:]) if send_key else self._give_seed()
 
     def _give_seed(self) -> bytes:
         if self._timer.time() < self._locked_until_s:
-            raise _Refused(Nrc.REQUIRED_TIME_DELAY_NOT_EXPIRED)
+            raise Refused(Nrc.REQUIRED_TIME_DELAY_NOT_EXPIRED)
         if self._unlocked:
             return b"\x67\x01" + bytes(SEED_BYTES)
         self._seed = int(self._seeds.integers(1, 1 << 8 * SEED_BYTES)).to_bytes(SEED_BYTES)
@@ -269,21 +309,21 @@ class UdsServer:
 
     def _try_key(self, key: bytes) -> bytes:
         if self._seed is None:
-            raise _Refused(Nrc.REQUEST_SEQUENCE_ERROR)
+            raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
         right, self._seed = key == self._key(self._seed), None
         if right:
             self._unlocked, self._wrong_keys = True, 0
             return b"\x67\x02"
         self._wrong_keys += 1
         if self._wrong_keys < KEY_TRIES:
-            raise _Refused(Nrc.INVALID_KEY)
+            raise Refused(Nrc.INVALID_KEY)
         self._wrong_keys = 0
         self._locked_until_s = self._timer.time() + KEY_DELAY_S
-        raise _Refused(Nrc.EXCEEDED_NUMBER_OF_ATTEMPTS)
+        raise Refused(Nrc.EXCEEDED_NUMBER_OF_ATTEMPTS)
 
     def _communication(self, request: bytes) -> bytes:
         if request[2] not in _MESSAGES:
-            raise _Refused(Nrc.REQUEST_OUT_OF_RANGE)
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
         control = request[1] & ~uds.SUPPRESS
         self._ecu.broadcast(control == CommunicationControl.RECEIVE_AND_SEND)
         return bytes((0x68, control))
@@ -292,14 +332,16 @@ class UdsServer:
         action = RoutineAction(request[1] & ~uds.SUPPRESS)
         routine = int.from_bytes(request[2:4])
         echo = bytes((0x71, action)) + request[2:4]
-        if routine == Routine.CHECK_DEPENDENCIES and action is RoutineAction.START:
-            return echo + b"\x00"
-        if routine != Routine.OPEN_WIRE:
-            raise _Refused(Nrc.REQUEST_OUT_OF_RANGE)
+        if self._session is Session.PROGRAMMING and action is RoutineAction.START:
+            return self._program(request)
+        if routine != Routine.OPEN_WIRE or self._ecu.in_boot_loader:
+            raise Refused(Nrc.REQUEST_OUT_OF_RANGE)
+        if len(request) != 4:
+            raise Refused(Nrc.INCORRECT_LENGTH)
         if action is RoutineAction.START:
             return self._start_open_wire(echo)
         if self._open_wire_s is None:
-            raise _Refused(Nrc.REQUEST_SEQUENCE_ERROR)
+            raise Refused(Nrc.REQUEST_SEQUENCE_ERROR)
         done_s = self._open_wire_s
         if action is RoutineAction.STOP:
             self._open_wire_s = None
@@ -312,13 +354,18 @@ class UdsServer:
         now_s = self._timer.time()
         running = self._open_wire_s is not None and now_s < self._open_wire_s
         if running or self._ecu.energised():
-            raise _Refused(Nrc.CONDITIONS_NOT_CORRECT)
+            raise Refused(Nrc.CONDITIONS_NOT_CORRECT)
         self._open_wire_s = now_s + OPEN_WIRE_S
         return echo + b"\x01"
 
     def _open_wire_result(self, echo: bytes) -> bytes:
         """Status 0, and the bitmap."""
         return echo + b"\x00" + self._ecu.open_wires().to_bytes(OPEN_WIRE_BYTES)
+
+    def _program(self, request: bytes) -> Reply | bytes:
+        if not self._unlocked:
+            raise Refused(Nrc.SECURITY_ACCESS_DENIED)
+        return self._ecu.program(request)
 
     def _tester_present(self, request: bytes) -> bytes:
         return b"\x7e\x00"
@@ -335,17 +382,18 @@ class UdsServer:
 
 
 _SERVICES: Mapping[int, _Service] = {
-    Sid.DIAGNOSTIC_SESSION_CONTROL: _Service(UdsServer._session_control, 2, 2, _SESSIONS),
-    Sid.ECU_RESET: _Service(UdsServer._reset, 2, 2, frozenset({_HARD_RESET, _SOFT_RESET})),
-    Sid.CLEAR_DIAGNOSTIC_INFORMATION: _Service(UdsServer._clear, 4, 4),
-    Sid.READ_DTC_INFORMATION: _Service(UdsServer._dtcs, 2, 6, frozenset(DtcReport)),
+    Sid.DIAGNOSTIC_SESSION_CONTROL: _Service(UdsServer._session_control, 2, 2, frozenset(Session)),
+    Sid.ECU_RESET: _Service(UdsServer._reset, 2, 2, frozenset(Reset)),
+    Sid.CLEAR_DIAGNOSTIC_INFORMATION: _Service(UdsServer._clear, 4, 4, loader=False),
+    Sid.READ_DTC_INFORMATION: _Service(UdsServer._dtcs, 2, 6, frozenset(DtcReport), loader=False),
     Sid.READ_DATA_BY_IDENTIFIER: _Service(UdsServer._read, 3, 1 + 2 * READ_MAX),
-    Sid.SECURITY_ACCESS: _Service(UdsServer._security, 2, 2 + SEED_BYTES, frozenset({0x01, 0x02}), in_default=False),
-    Sid.COMMUNICATION_CONTROL: _Service(
-        UdsServer._communication, 3, 3, frozenset(CommunicationControl), in_default=False
-    ),
-    Sid.WRITE_DATA_BY_IDENTIFIER: _Service(UdsServer._write, 4, 64, in_default=False),
-    Sid.ROUTINE_CONTROL: _Service(UdsServer._routine, 4, 4, frozenset(RoutineAction), in_default=False),
+    Sid.SECURITY_ACCESS: _Service(UdsServer._security, 2, 2 + SEED_BYTES, frozenset({0x01, 0x02}), _ENTERED),
+    Sid.COMMUNICATION_CONTROL: _Service(UdsServer._communication, 3, 3, frozenset(CommunicationControl), _ENTERED),
+    Sid.WRITE_DATA_BY_IDENTIFIER: _Service(UdsServer._write, 4, 64, None, _ENTERED, loader=False),
+    Sid.ROUTINE_CONTROL: _Service(UdsServer._routine, 4, 13, frozenset(RoutineAction), _ENTERED),
+    Sid.REQUEST_DOWNLOAD: _Service(UdsServer._program, 3, 11, None, _PROGRAMMING),
+    Sid.TRANSFER_DATA: _Service(UdsServer._program, 3, MESSAGE_MAX, None, _PROGRAMMING),
+    Sid.REQUEST_TRANSFER_EXIT: _Service(UdsServer._program, 1, 1, None, _PROGRAMMING),
     Sid.TESTER_PRESENT: _Service(UdsServer._tester_present, 2, 2, frozenset({0x00})),
-    Sid.CONTROL_DTC_SETTING: _Service(UdsServer._dtc_setting, 2, 2, frozenset(DtcSetting), in_default=False),
+    Sid.CONTROL_DTC_SETTING: _Service(UdsServer._dtc_setting, 2, 2, frozenset(DtcSetting), _ENTERED),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,16 +14,18 @@ from bmsctl.domain.ports import BmsIdentity, Relay
 from bmsctl.protocols import bms_broadcast as codec
 from bmsctl.protocols.bms_broadcast import MessageSet, OperatingState
 from bmsctl.protocols.dids import RELAY_BYPASS, bitmap_of
+from bmsctl.protocols.firmware_image import ImageHeader
 from firmware_stubs.bms.broadcast import BmsState, Broadcaster
 from firmware_stubs.bms.condition import BmsCondition
 from firmware_stubs.bms.consumption import Consumption
 from firmware_stubs.bms.diagnostics import Diagnostics
-from firmware_stubs.bms.dids import BmsSettings, controls, identification, measurements
+from firmware_stubs.bms.dids import BmsSettings, Entry, controls, daisy_chain, identification, measurements
 from firmware_stubs.bms.dtcs import DtcMemory
+from firmware_stubs.bms.flash import BootLoader, loader_frames
 from firmware_stubs.bms.measure import BmsPlant, clipped
 from firmware_stubs.bms.sensors import Sensors
 from firmware_stubs.bms.takeover import Takeover
-from firmware_stubs.bms.uds import UdsServer
+from firmware_stubs.bms.uds import Reply, UdsServer
 from firmware_stubs.noise import draw
 from firmware_stubs.ports import CanPort
 
@@ -79,14 +81,19 @@ class BmsStub:
         self._requested_alive: int | None = None
         self._wanted = frozenset[Relay]()
         self._sending = False
+        self.in_boot_loader = False
         self._consumption = Consumption(condition.quiescent_current_a, seed)
         self._sensors = sensors = Sensors.of(plant, variant.capacity_ah, condition, seed)
         self._broadcaster = Broadcaster(variant.messages, self._state, sensors, seed)
         self._takeover = Takeover(port, variant.messages, self._state, sensors, self._loop.time, self._relays_changed)
         self.dtcs = DtcMemory(condition.dtcs, seed)
-        self.dids = {
-            **identification(_as_condition(variant.identity, condition)),
+        identity = _as_condition(variant.identity, condition)
+        self._boot_loader = BootLoader(_software(identity), identity.hardware, self._loop, seed)
+        self._loader_dids = identification(identity, lambda: self._boot_loader.software)
+        self._dids = {
+            **self._loader_dids,
             **measurements(sensors, self._state, self._loop.time),
+            **daisy_chain(sensors.front_end.series, condition, seed),
             **controls(self._takeover, self._settings, self._state, sensors),
         }
         server = UdsServer(self, self._loop, seed, demo_key)
@@ -135,12 +142,14 @@ class BmsStub:
     def _start(self) -> None:
         self._power = Power.AWAKE
         now_s = self._loop.time()
-        self._state.operating = OperatingState.RUN
-        self._sensors.wake(now_s)
-        self.dtcs.wake(now_s)
+        self.in_boot_loader = self._boot_loader.software is None
+        self._state.operating = OperatingState.BOOT if self.in_boot_loader else OperatingState.RUN
+        if not self.in_boot_loader:
+            self._sensors.wake(now_s)
+            self.dtcs.wake(now_s)
         self._diagnostics.wake()
         self._sending = True
-        self._port.start(self._broadcaster.wake())
+        self._port.start(loader_frames(self._messages) if self.in_boot_loader else self._broadcaster.wake())
         self._heed_wake_line()
 
     def _heed_wake_line(self) -> None:
@@ -175,23 +184,41 @@ class BmsStub:
         if self._power is Power.AWAKE and on is not self._sending:
             self._sending = on
             if on:
-                self._port.start(self._broadcaster.resume())
+                self._port.start(loader_frames(self._messages) if self.in_boot_loader else self._broadcaster.resume())
             else:
                 self._port.stop()
+
+    def enter_boot_loader(self) -> None:
+        if not self.in_boot_loader:
+            self.broadcast(False)
+            self._sensors.halt(self._loop.time())
+            self.in_boot_loader = True
+            self._state.operating = OperatingState.BOOT
+            self.broadcast(True)
+
+    def program(self, request: bytes) -> Reply | bytes:
+        return self._boot_loader.program(request)
+
+    @property
+    def dids(self) -> Mapping[int, Entry]:
+        return self._loader_dids if self.in_boot_loader else self._dids
 
     def energised(self) -> bool:
         return bool(self._state.coils)
 
     def judge_dtcs(self) -> None:
-        now_s = self._loop.time()
-        self.dtcs.update(now_s, self._sensors.view(now_s), frozenset(self._state.coils))
+        """The boot loader judges none."""
+        if not self.in_boot_loader:
+            now_s = self._loop.time()
+            self.dtcs.update(now_s, self._sensors.view(now_s), frozenset(self._state.coils))
 
     def open_wires(self) -> int:
         open_wire = np.isnan(self._sensors.front_end.cell_v(self._loop.time()))
         return bitmap_of(1 + int(index) for index in np.flatnonzero(open_wire))
 
     def end_bypass(self) -> None:
-        self._takeover.end(awake=self._power is Power.AWAKE)
+        self._takeover.end(awake=self._power is Power.AWAKE and not self.in_boot_loader)
+        self._boot_loader.abandon()
 
     def _relays_changed(self) -> None:
         """A relay given back opens: the BMS itself wants none closed without a vehicle."""
@@ -202,6 +229,8 @@ class BmsStub:
 
     def _tell(self) -> None:
         """Let the status frame say what the BMS is doing, from its next transmission."""
+        if self.in_boot_loader:
+            return
         if self._takeover.bypassed:
             operating = OperatingState.PLANT
         else:
@@ -245,6 +274,11 @@ class BmsStub:
 
     def _deviation(self) -> float:
         return clipped(self._draws.standard_normal())
+
+
+def _software(identity: BmsIdentity) -> ImageHeader:
+    """What a unit comes with."""
+    return ImageHeader((identity.hardware,), identity.software, identity.software_version, identity.calibration)
 
 
 def _as_condition(identity: BmsIdentity, condition: BmsCondition) -> BmsIdentity:

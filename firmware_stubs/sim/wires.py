@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from bmsctl.domain.links import CanFrame
 from bmsctl.protocols import digitizer
-from firmware_stubs.ports import BUS_OF, SERIAL_DEVICES
+from firmware_stubs.ports import BUS_OF, EOL_ECUS, EOL_SERIAL
 from firmware_stubs.sim.wire import SimCan, SimCanPort, SimSerial, SimSerialPort
 
 
 class SimWires:
     """Implements Wires. `buses` and `lines` have the station's side too."""
 
-    def __init__(self) -> None:
+    def __init__(self, ecus: Collection[str] = EOL_ECUS, instruments: Collection[str] = EOL_SERIAL) -> None:
+        """`ecus`, `instruments`: the devices of the station, of which each has its bus or line."""
         self.on_frame: Callable[[CanFrame], None] | None = None
         self.on_bytes: Callable[[str, bytes], None] | None = None
-        self.buses = {bus: SimCan(f"can.{bus}") for bus in dict.fromkeys(BUS_OF.values())}
-        self.lines = {device: SimSerial(device) for device in SERIAL_DEVICES}
-        self.lines["digitizer"].byte_s = 10 / digitizer.BAUD
-        self._ecus = {device: self.bus(device).ecu(device) for device in BUS_OF}
+        self.buses = {bus: SimCan(f"can.{bus}") for bus in dict.fromkeys(BUS_OF[device] for device in ecus)}
+        self.lines = {device: SimSerial(device) for device in instruments}
+        if "digitizer" in self.lines:
+            self.lines["digitizer"].byte_s = 10 / digitizer.BAUD
+        self._ecus = {device: self.bus(device).ecu(device) for device in ecus}
         for bus in self.buses.values():
             bus.tap = self._tap_frame
         for device, line in self.lines.items():

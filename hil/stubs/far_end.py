@@ -14,7 +14,7 @@ import can
 from bmsctl.domain.links import CanFrame
 from bmsctl.protocols import scpi
 from firmware_stubs.faults import SCPI_DEVICES
-from firmware_stubs.ports import BUS_OF, SERIAL_DEVICES, DisturbedCan, DisturbedSerial
+from firmware_stubs.ports import BUS_OF, EOL_SERIAL, DisturbedCan, DisturbedSerial
 from hil.stubs.can_end import BusEnd, CanEnd
 from hil.stubs.open_ends import OpenCan, OpenSerial
 from hil.stubs.ptys import Pty
@@ -50,7 +50,7 @@ class RealWires:
             for device, pty in ptys.items()
         }
         self._instruments: dict[str, DisturbedSerial] = {
-            device: self._lines.get(device) or OpenSerial() for device in SERIAL_DEVICES
+            device: self._lines.get(device) or OpenSerial() for device in EOL_SERIAL
         }
 
     def ecu(self, device: str) -> DisturbedCan:

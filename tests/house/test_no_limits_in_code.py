@@ -31,7 +31,7 @@ def recipe_numbers() -> dict[float, str]:
         float(RECIPE.pack.u_nom): "pack.nominal_voltage",
         float(RECIPE.pack.series): "pack.topology.series",
     }
-    for step in RECIPE.steps("eol"):
+    for step in (*RECIPE.steps("stacking"), *RECIPE.steps("eol")):
         for name, limit in step.limits.items():
             for bound in (limit.low, limit.high):
                 if bound is not None:

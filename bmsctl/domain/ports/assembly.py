@@ -101,7 +101,7 @@ class Nutrunner(Protocol):
         ...
 
     async def disable(self, lease: Lease) -> None:
-        """The tool turns no more; returns when the controller has said so."""
+        """The tool starts no more; returns when the controller has said so. One under way may still be finished."""
         ...
 
     def off(self) -> None:
@@ -145,8 +145,8 @@ class LeakTester(Protocol):
         """Set up, read back, fill, settle, record, vent.
 
         Raises:
-            DeviceRefused: the tester refuses the settings, or says that it could not fill: a gross leak or no part.
-            ReplyInvalid: samples are missing or implausible, or the pressure was never reached.
+            DeviceRefused: the tester refuses the settings, or filling raised no pressure: no part, or it is open.
+            ReplyInvalid: samples are missing or implausible. A part that could not be filled whole has a decay, too.
         """
         ...
 

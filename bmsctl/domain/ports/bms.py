@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -250,6 +250,32 @@ class Bms(Protocol):
 
     async def plant_mode(self, lease: Lease) -> PlantMode:
         """What is not given back, read from the BMS."""
+        ...
+
+    async def chips(self, lease: Lease) -> Sequence[tuple[str, int]]:
+        """Monitoring chips in the order of their daisy chain: serial number, and number of cells."""
+        ...
+
+    async def flash(self, lease: Lease, image: bytes, address: int, progress: Callable[[float], None]) -> None:
+        """Erase the software, write the image to `address`, and let the BMS check it; it runs after `restart`.
+
+        Contactors open first. Interrupted anywhere after the erasing has begun, the BMS stays in its boot loader, says
+        that it has no software, and is to be flashed anew from the beginning. `progress` gets the share written, to 1.
+
+        Raises:
+            DeviceRefused: the BMS does not take it; the text names its code, or what its check found.
+            ReplyInvalid: an answer that no BMS may give.
+            DeviceTimeout: no answer, though a block was repeated.
+        """
+        ...
+
+    async def restart(self, lease: Lease, within: Second) -> None:
+        """Reset the BMS; return when it sends again and is in its default session.
+
+        Raises:
+            DeviceRefused: it does not reset, or has not reset.
+            DeviceTimeout: it does not send within `within`.
+        """
         ...
 
     async def sleep_delay(self, lease: Lease) -> Second:

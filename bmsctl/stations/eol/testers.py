@@ -13,6 +13,7 @@ from bmsctl.domain.ports import Route
 from bmsctl.domain.units import Ampere, Second, Volt
 from bmsctl.errors import StepInvalid
 from bmsctl.stations.eol.context import StepContext
+from bmsctl.stations.insulation import insulation
 from bmsctl.stations.undo import undone
 
 BOTH = frozenset({Route.TESTER_PLUS, Route.TESTER_MINUS})
@@ -29,7 +30,7 @@ async def insulation_outer(ctx: StepContext) -> None:
         await _set_apart(ctx)
         for name, poles in POLES:
             await ctx.devices.matrix.connect(ctx.leases["matrix"], {Route.INSULATION_TESTER, *poles})
-            ctx.measure(name, await _insulation(ctx, "test_voltage", "duration"))
+            ctx.measure(name, await insulation(ctx, "test_voltage", "duration"))
 
 
 async def withstand(ctx: StepContext) -> None:
@@ -40,7 +41,7 @@ async def withstand(ctx: StepContext) -> None:
         await matrix.connect(lease, {Route.WITHSTAND_TESTER, *BOTH})
         ctx.measure("leakage_current", await _leakage(ctx))
         await matrix.connect(lease, {Route.INSULATION_TESTER, *BOTH})
-        ctx.measure("insulation_after", await _insulation(ctx, "insulation_voltage", "insulation_duration"))
+        ctx.measure("insulation_after", await insulation(ctx, "insulation_voltage", "insulation_duration"))
         await matrix.connect(lease, {Route.DIGITIZER})
         ctx.measure("residual_voltage", Reading(await _worse_pole_v(ctx), "V", ctx.recipe.quantity("u95_voltage")))
 
@@ -71,17 +72,6 @@ async def _worse_pole_v(ctx: StepContext) -> float:
     """Voltage to chassis of the outer pole that is farther from it."""
     reading = await ctx.devices.digitizer.mean(ctx.leases["digitizer"], ctx.recipe.count("samples"))
     return max(reading.v_pos, reading.v_neg, key=abs)
-
-
-async def _insulation(ctx: StepContext, voltage_name: str, duration_name: str) -> Reading:
-    """Insulation at the voltage, and after the time, of these parameters; beyond the tester's range it is a bound."""
-    recipe = ctx.recipe
-    voltage, duration = Volt(recipe.quantity(voltage_name)), Second(recipe.quantity(duration_name))
-    reading = await ctx.devices.insulation_tester.measure(ctx.leases["insulation_tester"], voltage, duration)
-    knee = "below" if reading.ohm < recipe.quantity("u95_knee") else "above"
-    u95_ohm = recipe.quantity(f"u95_{knee}_knee") / 100.0 * reading.ohm
-    bound = ABOVE if reading.over_range else None
-    return Reading(reading.ohm, "Ohm", u95_ohm, detail=f"at {reading.voltage:.0f} V", bound=bound)
 
 
 async def _leakage(ctx: StepContext) -> Reading:

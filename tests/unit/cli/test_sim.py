@@ -42,6 +42,8 @@ def test_pass_fail_and_retest(tmp_path: Path) -> None:
         (["--seed", "1", "--scenario", "/nowhere.toml"], "/nowhere.toml"),
         (["--seed", "1", "--scenario", "/dev/zero"], "256 KiB"),
         (["--seed", "1", "--scenario", "/"], "is a directory"),
+        (["--seed", "1", "--retest", "scratched", "--replace", "module 2"], "--station stacking"),
+        (["--seed", "1", "--station", "stacking", "--replace", "module 2"], "--retest"),
     ],
 )
 def test_usage_errors_exit_2_and_make_no_record(arguments: list[str], said: str) -> None:

@@ -74,6 +74,15 @@ def test_a_day_of_two_packs_on_two_stations(tmp_path: Path) -> None:
         assert examine(store).ok
 
 
+@pytest.mark.parametrize("station", ["eol", "stacking", "both"])
+def test_a_day_at_a_station_is_one_at_that_station(
+    jobs: Callable[[Outcome], list[SimJob]], tmp_path: Path, station: str
+) -> None:
+    seen = jobs(outcome)
+    assert call(*DAY, "--station", station, "--store", tmp_path).exit_code == 0
+    assert {job.station for job in seen} == {station}
+
+
 def test_a_day_is_a_table_by_vehicle(jobs: Callable[[Outcome], list[SimJob]], tmp_path: Path) -> None:
     seen = jobs(lambda job: outcome(job, "FAIL" if job.seed == 6 else "PASS"))
     result = call(*DAY, "--store", tmp_path)
@@ -190,8 +199,8 @@ def test_defects_as_expected_are_exit_0(monkeypatch: pytest.MonkeyPatch) -> None
     result = call("defects", "--seeds", 3)
     assert (result.exit_code, result.stderr) == (0, "")
     header, line = result.stdout.splitlines()
-    assert header.split() == ["case", "expected", "as", "expected"]
-    assert line.split() == ["hvil_open", "hvil", "FAIL", "3/3"]
+    assert header.split() == ["station", "case", "expected", "as", "expected"]
+    assert line.split() == ["eol", "hvil_open", "hvil", "FAIL", "3/3"]
     assert asked == ["AS52", None, 3, len(os.sched_getaffinity(0))]
 
 
@@ -205,7 +214,8 @@ def test_defects_that_differ_are_exit_1_and_told_by_seed(monkeypatch: pytest.Mon
     assert (told["pack"], told["ok"]) == ("AS52", False)
     right, wrong = told["cases"]
     assert right["expected"] == [{"step": "hvil", "verdict": "FAIL"}]
-    assert (right["scenario"], right["seeds"], right["wrong"]) == ('kind = "hvil_open"', 3, [])
+    assert (right["station"], right["scenario"], right["seeds"]) == ("eol", 'kind = "hvil_open"', 3)
+    assert right["wrong"] == []
     assert wrong["wrong"] == [{"seed": 1, "found": "hvil FAIL, record FAIL"}]
 
 

@@ -17,6 +17,7 @@ from bmsctl.errors import RecipeError
 JOB = SimJob("a job", "AS52", 1)
 GOOD = DefectCase("half", "", ())
 BAD = DefectCase("twice", "", (("hvil", "FAIL"),))
+STACKED = DefectCase("open", "", (("hvil_loop", "FAIL"),), station="stacking")
 EITHER = DefectCase("10 kOhm", "", (("precharge", "FAIL"), ("insulation_live", "FAIL")))
 
 
@@ -46,15 +47,21 @@ def test_what_is_shown_instead_of_what_is_expected(case: DefectCase, shown: SimO
     assert difference(case, shown) == expected
 
 
-def test_every_case_is_run_with_every_seed_and_told_by_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_case_is_run_at_its_station_with_every_seed_and_told_by_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     def shown(jobs: Sequence[SimJob], recipes: Path | None, stations: int) -> Iterator[SimOutcome]:
-        assert [(job.name, job.seed) for job in jobs] == [("half", 0), ("half", 1), ("twice", 0), ("twice", 1)]
+        assert [(job.name, job.seed, job.station) for job in jobs] == [
+            *(("open", seed, "stacking") for seed in (0, 1)),
+            *((name, seed, "eol") for name in ("half", "twice") for seed in (0, 1)),
+        ]
         good, bad = outcome("PASS", hvil="PASS"), outcome("FAIL", hvil="FAIL")
-        yield from (good, bad, bad, bad)
+        opened = outcome("FAIL", hvil_loop="FAIL")
+        yield from (opened, good, good, bad, bad, bad)
 
-    monkeypatch.setattr(defect_table, "defect_cases", lambda world, recipe: [GOOD, BAD])
+    tables = {"stacking": [STACKED], "eol": [GOOD, BAD]}
+    monkeypatch.setattr(defect_table, "defect_cases", lambda world, recipe, station: tables[station])
     monkeypatch.setattr(defect_table, "run_jobs", shown)
-    half, twice = run_table("AS52", None, 2, 1)
+    loop, half, twice = run_table("AS52", None, 2, 1)
+    assert (loop.wrong, loop.expected) == ({1: "PASS"}, "hvil_loop FAIL")
     assert (half.wrong, half.expected, half.seeds) == ({1: "hvil FAIL, record FAIL"}, "PASS", 2)
     assert (twice.wrong, twice.expected) == ({}, "hvil FAIL")
 

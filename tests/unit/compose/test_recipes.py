@@ -67,7 +67,11 @@ def test_the_numbers_are_those_of_the_specification() -> None:
 
 def test_every_number_of_the_installed_recipe_has_a_reason() -> None:
     recipe = RecipeBook().by_pack("AS52")
-    tables = ("eol.bms_identity.params.dtc_owners.", "stacking.modules_in.params.slots.", "stacking.place.params.slots.")
+    tables = (
+        "eol.bms_identity.params.dtc_owners.",
+        "stacking.modules_in.params.slots.",
+        "stacking.place.params.slots.",
+    )
     texts = ("pack.", *tables, "stacking.busbars.params.busbars.")
     without = [key for key, origin in recipe.provenance.items() if not origin.why]
     assert [key for key in without if not key.startswith(texts)] == []
@@ -212,3 +216,20 @@ def test_loose_files_in_a_circle_are_refused(tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_text('extends = "a.toml"\n')
     with pytest.raises(RecipeError, match="cyclic"):
         compile_file(tmp_path / "a.toml", RecipeBook())
+
+
+def test_the_image_of_every_pack_is_the_one_that_its_recipe_names() -> None:
+    book = RecipeBook()
+    for pack in ("AS40", "AS52", "AM60"):
+        assert len(book.image(book.by_pack(pack))) > 1024
+
+
+def test_an_image_that_is_missing_or_another_is_refused_by_name(tmp_path: Path) -> None:
+    recipe = RecipeBook().by_pack("AS52")
+    book = RecipeBook(tmp_path)
+    with pytest.raises(RecipeError, match=r"firmware/sw0152_0007.bin: image of recipe AS52: no such file"):
+        book.image(recipe)
+    (tmp_path / "firmware").mkdir()
+    (tmp_path / "firmware" / "sw0152_0007.bin").write_bytes(b"another")
+    with pytest.raises(RecipeError, match=r"firmware/sw0152_0007.bin: its sha256 is [0-9a-f]{64}, recipe AS52 names"):
+        book.image(recipe)

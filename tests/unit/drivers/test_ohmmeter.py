@@ -25,6 +25,7 @@ from tests.support.serial_faults import (
     during,
     every_fault,
     every_malformed_number,
+    fields_changed,
     frozen,
     garble_commands,
     number_reads,
@@ -93,9 +94,13 @@ def test_the_bytes_are_those_of_the_manual() -> None:
         assert await driver.identify(lease) == "HIOKI,RM3545-02,190412345,V1.11"
         assert player.finished
         driver = ScpiOhmmeter(line.station)
-        player.play(DIALOGUES["first_measure"], DIALOGUES["over_range"])
+        names = ("first_measure", "over_range", "temperature", "no_probe")
+        player.play(*(DIALOGUES[name] for name in names))
         assert await driver.measure(lease, 3, RANGE) == ResistanceReading(Ohm(4.0123e-3), over_range=False)
         assert await driver.measure(lease, 4, RANGE) == ResistanceReading(RANGE, over_range=True)
+        assert await driver.temperature(lease) == 23.4
+        with pytest.raises(ReplyInvalid, match="no temperature probe"):
+            await driver.temperature(lease)
         assert player.finished, player.unexpected
 
     run(main)
@@ -286,11 +291,53 @@ def test_a_restart_whose_notice_is_lost_is_seen_in_the_settings() -> None:
     run(main)
 
 
+@every_fault
+def test_faults_of_the_line_while_the_temperature_is_read(fault: Fault) -> None:
+    async def main() -> None:
+        bench = await Bench().begin()
+        bench.stub.temperature_c = lambda: 23.0
+        await suffer(
+            bench.line,
+            fault,
+            lambda: bench.driver.temperature(bench.lease),
+            lambda got: got == pytest.approx(23.0, abs=1),
+        )
+
+    run(main)
+
+
+@pytest.mark.parametrize("text", [b"-10.1", b"60.1", b"2 3.4", b"", b"NaN", b"9.9000E+37", b"-9.9100E+37"])
+def test_a_temperature_that_no_station_has_is_none(text: bytes) -> None:
+    async def main() -> None:
+        bench = await Bench().begin()
+        bench.stub.temperature_c = lambda: 23.0
+        bench.line.device.tamper = fields_changed((0, 1), lambda field: text)
+        with pytest.raises(ReplyInvalid):
+            await bench.driver.temperature(bench.lease)
+
+    run(main)
+
+
+def test_a_temperature_leaves_the_settings_of_resistance_known() -> None:
+    async def main() -> None:
+        bench = await Bench().begin()
+        bench.stub.temperature_c = lambda: 23.0
+        said: list[bytes] = []
+        bench.line.tap = said.append
+        await bench.driver.temperature(bench.lease)
+        await bench.measure()
+        assert len(said) == 2
+
+    run(main)
+
+
 def test_a_revoked_lease_measures_nothing() -> None:
     async def main() -> None:
         bench = await Bench().begin()
         bench.lease.revoked = True
         with pytest.raises(LeaseRevoked):
             await bench.measure()
+        with pytest.raises(LeaseRevoked):
+            await bench.driver.temperature(bench.lease)
 
     run(main)

@@ -16,6 +16,7 @@ from bmsctl.drivers.scanner import SerialScanner
 from bmsctl.errors import DeviceError, DeviceRefused, DeviceTimeout, LeaseRevoked, ReplyInvalid
 from bmsctl.protocols import dmcc
 from bmsctl.protocols.dmcc import Answer, Command, Status
+from bmsctl.protocols.part_label import PartLabel, encode_label, parse_label
 from firmware_stubs.scanner import ScannerStub
 from firmware_stubs.sim.loop import new_loop
 from firmware_stubs.sim.wire import SimSerial
@@ -209,6 +210,31 @@ def test_with_the_stub_two_hundred_labels() -> None:
         for number in range(200):
             stub.label = f"295B08142R;AS52{number:09d}"
             assert await driver.scan(lease(), Second(5.0)) == stub.label
+
+    run(main)
+
+
+def test_with_the_stub_the_separators_of_a_part_label_survive() -> None:
+    async def main() -> None:
+        part = PartLabel("295B1", "M-0001", "L7", "20260102")
+        _, _, driver = stubbed(encode_label(part))
+        assert parse_label(await driver.scan(lease(), Second(5.0))) == part
+
+    run(main)
+
+
+def test_with_the_stub_a_label_that_is_asked_for_again_is_read_again() -> None:
+    """Two parts with the same label must both be seen."""
+
+    async def main() -> None:
+        _, stub, driver = stubbed()
+        assert await driver.scan(lease(), Second(5.0)) == LABEL
+        stub.label = None
+        await asyncio.sleep(2.5)
+        stub.label = LABEL
+        began_s = asyncio.get_running_loop().time()
+        assert await driver.scan(lease(), Second(5.0)) == LABEL
+        assert asyncio.get_running_loop().time() - began_s < 0.5
 
     run(main)
 

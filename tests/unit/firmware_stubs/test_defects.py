@@ -11,6 +11,7 @@ import pytest
 
 from bmsctl.domain.ports import Relay
 from bmsctl.domain.recipe import Recipe
+from bmsctl.errors import ScenarioError
 from firmware_stubs.defect_cases import cases
 from firmware_stubs.defects import DEFECTS, PackCondition, bonding_points, condition_of
 from firmware_stubs.faults import FAULT_NAMES, TARGETS
@@ -18,6 +19,7 @@ from firmware_stubs.scenario import read_scenario
 from tests.support.simulate import RECIPE, defect
 
 CASES = cases(RECIPE)
+STACKING = cases(RECIPE, "stacking")
 GOOD = PackCondition()
 
 
@@ -33,7 +35,7 @@ def changed(pack: PackCondition) -> dict[str, Any]:
 
 
 def values(pack: PackCondition) -> dict[str, Any]:
-    parts: dict[str, Any] = {"plant": pack.plant, "bms": pack.bms}
+    parts: dict[str, Any] = {"plant": pack.plant, "bms": pack.bms, "assembly": pack.assembly}
     return {f"{name}.{key.name}": getattr(part, key.name) for name, part in parts.items() for key in fields(part)}
 
 
@@ -64,6 +66,13 @@ EFFECTS: list[tuple[str, dict[str, Any]]] = [
     (defect("bms_serial", value="X"), {"bms.pack_serial": "X"}),
     (defect("bms_imd_gain", factor=0.5), {"bms.imd_gain": 0.5}),
     (defect("quiescent_current", current="50 mA"), {"bms.quiescent_current_a": 0.05}),
+    (defect("busbar_joint", joint="j3", resistance="1 mOhm"), {"plant.joint_ohm": {3: 1e-3}}),
+    (defect("module_wrong_part", slot=4), {"assembly.wrong_part": {4}}),
+    (defect("module_cloned_label", slot=1), {"assembly.cloned_label": {1}}),
+    (defect("module_reversed", slot=2), {"assembly.turned": {2}}),
+    (defect("bolt_torque", bolt="c50", torque="7 Nm"), {"assembly.bolt_torque": {"c50": 7.0}}),
+    (defect("housing_leak", rate="80 cm3/min"), {"assembly.housing_leak": 80.0}),
+    (defect("coolant_leak", rate="8 cm3/min"), {"assembly.coolant_leak": 8.0}),
 ]
 
 
@@ -94,25 +103,29 @@ def test_a_good_pack_is_what_no_defect_leaves() -> None:
     assert condition("") == GOOD
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CASES + STACKING, ids=lambda case: f"{case.station} {case.name}")
 def test_every_case_is_a_scenario_with_one_defect_that_changes_the_pack(case: Any) -> None:
     (table,) = tomllib.loads(case.scenario)["defect"]
     assert case.name.startswith(table["kind"])
     assert changed(condition(case.scenario))
 
 
-def test_the_table_covers_every_kind_and_names_each_case_once() -> None:
-    kinds = {tomllib.loads(case.scenario)["defect"][0]["kind"] for case in CASES}
+def test_the_tables_cover_every_kind_and_name_each_case_once() -> None:
+    kinds = {tomllib.loads(case.scenario)["defect"][0]["kind"] for case in CASES + STACKING}
     assert kinds == set(DEFECTS)
-    assert Counter(case.name for case in CASES).most_common(1)[0][1] == 1
+    for table in (CASES, STACKING):
+        assert Counter(case.name for case in table).most_common(1)[0][1] == 1
 
 
 def test_expected_steps_run_and_half_a_limit_passes() -> None:
-    running = {step.run for step in RECIPE.eol}
-    for case in CASES:
-        assert {step for step, _ in case.expected} <= running
-        assert {verdict for _, verdict in case.expected} <= {"FAIL", "INVALID"}
-        assert (case.expected == ()) == (case.name.endswith(" half") or "above the test voltage" in case.name)
+    for station, table in (("eol", CASES), ("stacking", STACKING)):
+        running = {step.run for step in RECIPE.steps(station)}
+        for case in table:
+            assert case.station == station
+            assert {step for step, _ in case.expected} <= running
+            assert {verdict for _, verdict in case.expected} <= {"FAIL", "INVALID"}
+            passes = case.name.endswith((" half", " reflashed")) or "above the test voltage" in case.name
+            assert (case.expected == ()) == passes
 
 
 def test_cases_follow_the_recipes_limits() -> None:
@@ -129,6 +142,42 @@ def test_cases_follow_the_recipes_limits() -> None:
         return condition(scenario, recipe).plant.bonding_ohm[1]
 
     assert twice(bonding_limit(2.0)) - twice(RECIPE) == pytest.approx(2 * 0.025, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "twice", "half"),
+    [
+        ("bolt_torque m1.1 low", "20 Nm", "23.75 Nm"),
+        ("bolt_torque c50 high", "12 Nm", "10.5 Nm"),
+        ("coolant_leak", "7.5 cm3/min", "2.25 cm3/min"),
+        ("busbar_joint 10", "5.2e-05 Ohm", "2.8e-05 Ohm"),
+    ],
+)
+def test_twice_is_twice_the_tolerance_on_top_of_the_nominal_value(name: str, twice: str, half: str) -> None:
+    for size, text in (("twice", twice), ("half", half)):
+        assert f'"{text}"' in next(case.scenario for case in STACKING if case.name == f"{name} {size}")
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (defect("bolt_torque", bolt="m5.1", torque="1 Nm"), r"bolt = 'm5.1': the recipe has m1.1, m1.5"),
+        (defect("bolt_torque", bolt=1, torque="1 Nm"), "must be a name that the recipe has"),
+        (defect("module_reversed", slot=5), "slot = 5: the pack has 4 modules"),
+        (defect("busbar_joint", joint="j11", resistance="1 Ohm"), r"joint = 'j11': the recipe has j1, j2"),
+        (defect("busbar_joint", joint=11, resistance="1 Ohm"), "joint = 11: the pack has 10 joints"),
+        (defect("module_wrong_part", slot=2) + defect("module_wrong_part", slot=2), "concerns the same part"),
+        (defect("coolant_leak", rate="-1 cm3/min"), "must not be negative"),
+    ],
+)
+def test_a_part_that_the_pack_does_not_have_is_refused_by_name(source: str, says: str) -> None:
+    with pytest.raises(ScenarioError, match=says):
+        condition(source)
+
+
+def test_a_station_that_there_is_not_has_no_cases() -> None:
+    with pytest.raises(LookupError):
+        cases(RECIPE, "painting")
 
 
 def test_a_step_that_the_recipe_skips_has_no_case() -> None:

@@ -11,7 +11,7 @@ import pytest
 from firmware_stubs.defects import condition_of
 from firmware_stubs.disturbances import Disturbances
 from firmware_stubs.faults import FAULTS, SCPI_DEVICES, TARGETS, Disturbable, FaultInjector
-from firmware_stubs.ports import SERIAL_DEVICES
+from firmware_stubs.ports import EOL_SERIAL
 from firmware_stubs.scenario import Fault
 from firmware_stubs.sim.loop import new_loop
 from firmware_stubs.sim.wires import SimWires
@@ -32,7 +32,7 @@ def fault(kind: str, target: str | None = None, *, after_s: float = 0.0, lasts_s
 
 
 def test_every_target_is_wired() -> None:
-    assert set(TARGETS) == {"bms", "plc", "matrix", *SERIAL_DEVICES}
+    assert set(TARGETS) == {"bms", "plc", "matrix", *EOL_SERIAL}
 
 
 def test_a_fault_begins_in_its_step_and_ends() -> None:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 
 import numpy as np
 import pytest
 
-from firmware_stubs.ohmmeter import EMF_V, GAIN_SD, NOISE_SHARE, OFFSET_SD_SHARE, OhmmeterStub
+from firmware_stubs.ohmmeter import (
+    EMF_V,
+    GAIN_SD,
+    NOISE_SHARE,
+    OFFSET_SD_SHARE,
+    TEMPERATURE_EVERY_S,
+    TEMPERATURE_NOISE_K,
+    TEMPERATURE_SD_K,
+    OhmmeterStub,
+)
 from firmware_stubs.sim.loop import new_loop
 from firmware_stubs.sim.wire import SimSerial
 from tests.support.dialogue import MEASURED, dialogues
 
 SETUP = ":INIT:CONT OFF;:SENS:RES:RANG 0.1;:SENS:RES:OVC ON;:SAMP:RATE SLOW2;:SENS:CH 1"
+TEMPERATURE = re.compile(r" \d\d\.\d\b")
 
 
 class Straps:
@@ -47,6 +58,11 @@ class Bench:
         return "|".join(text.removesuffix("\r\n") for text in self.answers)
 
 
+def _masked(answer: str) -> str:
+    """An answer without what is measured."""
+    return TEMPERATURE.sub("#", MEASURED.sub("#", answer))
+
+
 def run(test: Callable[[], Awaitable[None]]) -> None:
     loop = new_loop()
     loop.run_until(test(), 6000.0)
@@ -56,10 +72,13 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 def test_it_answers_as_the_manual_says() -> None:
     async def main() -> None:
         bench = Bench()
+        bench.stub.temperature_c = lambda: 23.4
         for name, dialogue in dialogues("ohmmeter").items():
+            if name == "no_probe":
+                bench.stub.temperature_c = lambda: None
             for said, answer in dialogue:
                 got = await bench.ask(said)
-                assert MEASURED.sub("#", got) == MEASURED.sub("#", answer), f"{name}: {said}"
+                assert _masked(got) == _masked(answer), f"{name}: {said}"
 
     run(main)
 
@@ -141,6 +160,26 @@ def test_what_it_cannot_is_an_event_and_has_no_queue(command: str, events: int) 
         assert await bench.ask(":SYST:ERR?") == ""
 
     run(main)
+
+
+def test_a_temperature_is_that_of_the_probe_with_the_units_error() -> None:
+    errors, noises = [], []
+
+    async def main() -> None:
+        for seed in range(200):
+            bench = Bench(seed)
+            bench.stub.temperature_c = lambda: 250.0
+            first = float(await bench.ask(":MEAS:TEMP?"))
+            await asyncio.sleep(TEMPERATURE_EVERY_S)
+            second = float(await bench.ask(":MEAS:TEMP?"))
+            errors.append((first + second) / 2.0 - 250.0)
+            noises.append((first - second) / np.sqrt(2.0))
+
+    run(main)
+    rounding_k = 0.1 / np.sqrt(12.0)
+    noise_k = np.hypot(TEMPERATURE_NOISE_K, rounding_k)
+    assert np.std(errors) == pytest.approx(np.hypot(TEMPERATURE_SD_K, noise_k / np.sqrt(2.0)), rel=0.2)
+    assert np.std(noises) == pytest.approx(noise_k, rel=0.2)
 
 
 def test_a_restart_loses_range_and_channel() -> None:

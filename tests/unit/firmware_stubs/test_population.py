@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from bmsctl.compose.recipes import RecipeBook
 from bmsctl.errors import ScenarioError
-from firmware_stubs.population import PACKS, draw_pack, draw_station, facts_of
+from firmware_stubs.population import PACKS, draw_assembly, draw_pack, draw_station, facts_of
 
 UNITS = [draw_pack(facts_of("AS52"), seed) for seed in range(300)]
 STATIONS = [draw_station(seed) for seed in range(300)]
@@ -92,3 +93,21 @@ def test_a_unit_is_a_function_of_its_seed() -> None:
     again = draw_pack(facts_of("AS52"), 17)
     assert again.rest_spread_v.tobytes() == UNITS[17].rest_spread_v.tobytes()
     assert again.precharge_ohm == UNITS[17].precharge_ohm != UNITS[18].precharge_ohm
+
+
+def test_parts_of_a_pack_are_the_same_however_many_modules_wait_beside_it() -> None:
+    facts = facts_of("AS52")
+    alone, among = draw_assembly(facts, 17, 0), draw_assembly(facts, 17, 3)
+    assert alone.joint_ohm.tobytes() == among.joint_ohm.tobytes()
+    assert alone.acir_share.tobytes() == among.acir_share[:4].tobytes()
+    assert alone.insulation_ohm.tobytes() == among.insulation_ohm[:4].tobytes()
+    assert (alone.housing_leak, alone.coolant_leak) == (among.housing_leak, among.coolant_leak)
+    assert among.spare_rest_v.shape == (3, 24)
+    assert draw_assembly(facts, 18, 3).housing_leak != among.housing_leak
+
+
+@pytest.mark.parametrize("pack", ["AS40", "AS52", "AM60"])
+def test_volumes_are_what_the_recipes_say(pack: str) -> None:
+    steps = {step.run: step for step in RecipeBook(None).by_pack(pack).steps("stacking")}
+    assert 1e3 * facts_of(pack).coolant_litre == steps["coolant_leak"].quantity("volume")
+    assert 1e3 * facts_of(pack).housing_litre == steps["housing_leak"].quantity("volume")

@@ -12,7 +12,10 @@ from udsoncan.services import (
     CommunicationControl,
     ControlDTCSetting,
     ReadDTCInformation,
+    RequestDownload,
+    RequestTransferExit,
     RoutineControl,
+    TransferData,
     WriteDataByIdentifier,
 )
 
@@ -47,6 +50,11 @@ def test_requests_as_bytes() -> None:
         ("3103B010", "7101B01000", None),
         ("3103B010", "7103FF0100", None),
         ("22F187", "7F2231", None),
+        ("34004408000000000000FF", "74200042", bytes.fromhex("200042")),
+        ("36FF41", "76FF", b""),
+        ("36FF41", "7600", None),
+        ("36FF41", "76", None),
+        ("37", "77", b""),
     ],
 )
 def test_only_the_answer_to_the_request_is_accepted(request_hex: str, answer_hex: str, rest: bytes | None) -> None:
@@ -121,6 +129,61 @@ def test_requests_are_those_of_udsoncan() -> None:
     assert write.get_payload() == uds.identified(
         Sid.WRITE_DATA_BY_IDENTIFIER, Did.SLEEP_DELAY, dids.SLEEP_DELAY.encode(2.0)
     )
+
+
+def test_download_as_bytes() -> None:
+    assert uds.request_download(0x0800_0000, 24_576) == bytes.fromhex("34 00 44 08000000 00006000")
+    assert uds.memory_area(0xFFFF_FFFF, 1) == bytes.fromhex("44 FFFFFFFF 00000001")
+    assert uds.decode_memory_area(bytes.fromhex("44 08000000 00006000")) == (0x0800_0000, 24_576)
+    assert uds.transfer_data(1, b"AB") == bytes.fromhex("36 01 4142")
+    counters = [uds.transfer_data(number, b"A")[1] for number in (1, 2, 254, 255, 256, 257, 511, 512, 513)]
+    assert counters == [0x01, 0x02, 0xFE, 0xFF, 0x00, 0x01, 0xFF, 0x00, 0x01]
+    for data in ("", "44 08000000 000060", "44 08000000 0000600000", "33 08000000 00006000"):
+        with pytest.raises(ValueError, match="is no area of memory"):
+            uds.decode_memory_area(bytes.fromhex(data))
+
+
+def test_downloads_are_those_of_udsoncan() -> None:
+    memory = udsoncan.MemoryLocation(0x0800_0000, 24_576, address_format=32, memorysize_format=32)
+    download: Any = RequestDownload.make_request(memory_location=memory)
+    assert download.get_payload() == uds.request_download(0x0800_0000, 24_576)
+    block: Any = TransferData.make_request(sequence_number=0, data=b"AB")
+    assert block.get_payload() == uds.transfer_data(256, b"AB")
+    leave: Any = RequestTransferExit.make_request()
+    assert leave.get_payload() == bytes((Sid.REQUEST_TRANSFER_EXIT,))
+    erase: Any = RoutineControl.make_request(
+        routine_id=0xFF00, control_type=1, data=uds.memory_area(0x0800_0000, 24_576)
+    )
+    assert erase.get_payload() == uds.routine(
+        RoutineAction.START, dids.Routine.ERASE_MEMORY, uds.memory_area(0x0800_0000, 24_576)
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "length"), [("20 0042", 0x42), ("10 42", 0x42), ("40 00000FFF", 0xFFF), ("20 0003", 3)]
+)
+def test_the_longest_block(data: str, length: int) -> None:
+    assert uds.decode_block_length(bytes.fromhex(data)) == length
+    response = udsoncan.Response(RequestDownload, udsoncan.Response.Code.PositiveResponse, data=bytes.fromhex(data))
+    read: Any = RequestDownload.interpret_response(response)
+    assert read.service_data.max_length == length
+
+
+@pytest.mark.parametrize("data", ["", "00", "20", "20 42", "20 004200", "10 02", "20 0000"])
+def test_a_longest_block_that_is_none(data: str) -> None:
+    with pytest.raises(ValueError, match=r"no length of a block|no room for data"):
+        uds.decode_block_length(bytes.fromhex(data))
+
+
+def test_monitoring_chips_as_bytes() -> None:
+    data = bytes.fromhex("4D43313233343536 10 4D43303037202020 08")
+    assert dids.encode_chips([("MC123456", 16), ("MC007", 8)]) == data
+    assert dids.decode_chips(data) == [("MC123456", 16), ("MC007", 8)]
+    for wrong in (b"", data[:-1], b" " * 8 + b"\x10", b"\xff" * 9):
+        with pytest.raises(ValueError, match=r"no list of monitoring chips|no serial number"):
+            dids.decode_chips(wrong)
+    with pytest.raises(ValueError, match="more than 8"):
+        dids.encode_chips([("MC1234567", 16)])
 
 
 def test_negative_response_codes_are_those_of_the_standard() -> None:

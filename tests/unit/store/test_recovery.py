@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bmsctl.domain.events import ActionDone, ActionIntended, ActionUnknown, StepStarted
+import pytest
+
+from bmsctl.domain.events import ActionDone, ActionIntended, ActionUnknown, AttemptResumed, StepStarted
+from bmsctl.errors import StoreError
 from bmsctl.store.journal import Journal
 from bmsctl.store.reader import Reader
-from bmsctl.store.recovery import close_crashed
+from bmsctl.store.recovery import close_crashed, resumed
 from bmsctl.store.verify import verify
-from tests.support.attempts import ENDED_AT, RECORD_ID, SERIAL, StoryClock, good_run, measured, on_loop, opened
+from tests.support.attempts import ENDED_AT, RECORD_ID, SERIAL, START_S, StoryClock, good_run, measured, on_loop, opened
 
 
 def _crash_in_identify(folder: Path, *more: ActionIntended | ActionDone) -> None:
@@ -94,3 +97,31 @@ def test_the_next_attempt_counts_on(tmp_path: Path) -> None:
         return found
 
     assert on_loop(main) == [(1, "PASS"), (2, "ABORTED")]
+
+
+def test_an_attempt_that_is_gone_on_with_stays_open_and_says_so(tmp_path: Path) -> None:
+    bolt = ActionIntended("bolt m1.1 #1", "nutrunner", "tighten to 9 Nm")
+    _crash_in_identify(tmp_path, bolt)
+
+    async def main() -> None:
+        journal = Journal.open(tmp_path, StoryClock())
+        log = await resumed(journal, RECORD_ID, ENDED_AT)
+        assert log.record_id == RECORD_ID
+        assert log.events[-2:] == (bolt, AttemptResumed(ENDED_AT))
+        assert [each.record_id for each in journal.open_attempts("eol")] == [RECORD_ID]
+        times, events = zip(*journal.history(RECORD_ID), strict=True)
+        assert events == log.events
+        assert times[0] > times[-1] == START_S, "the process that goes on has a clock of its own"
+        journal.close()
+
+    on_loop(main)
+
+
+def test_there_is_no_history_of_what_is_not_there(tmp_path: Path) -> None:
+    async def main() -> None:
+        journal = Journal.open(tmp_path, StoryClock())
+        with pytest.raises(StoreError, match="no record r-9"):
+            journal.history("r-9")
+        journal.close()
+
+    on_loop(main)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bmsctl.domain.events import Measured, StepFinished
+from bmsctl.domain.events import Measured, StepFinished, StepKept
 from bmsctl.domain.verdict import Verdict
 from bmsctl.store import heads
 from bmsctl.store.journal import Journal
@@ -292,3 +292,32 @@ def test_rubbish_is_reported(store: Path) -> None:
         (store / "store.db").write_bytes(b"SQLite format 3\0" + rng.bytes(8176))
         (store / heads.FILE).write_bytes(rng.bytes(200))
         assert verify(store) != []
+
+
+@pytest.mark.parametrize(
+    ("step", "record_id", "said"),
+    [
+        ("identify", FIRST, None),
+        ("precharge", FIRST, "step precharge was kept, but in record {} of this pack it is FAIL"),
+        ("identify", "r-9", "step identify was kept, but in record {} of this pack it did not run"),
+    ],
+)
+def test_a_step_that_was_kept_passed_in_the_record_named(
+    tmp_path: Path, step: str, record_id: str, said: str | None
+) -> None:
+    async def main() -> None:
+        journal = Journal.open(tmp_path, StoryClock())
+        first = journal.open_run(opened(FIRST))
+        await tell(
+            first, [event for event in good_story() if not (isinstance(event, Measured) and event.value == 50.125)]
+        )
+        first.append(StepFinished("precharge", Verdict.FAIL, "too low", 1.5, 2.0))
+        await first.close(closed(Verdict.FAIL, "precharge"))
+        second = journal.open_run(opened(SECOND, 2, "second look"))
+        second.append(StepKept(step, record_id))
+        await second.commit()
+        journal.close()
+
+    on_loop(main)
+    found = [finding.what for finding in examine(tmp_path, [SECOND]).findings]
+    assert found == ([] if said is None else [said.format(record_id)])

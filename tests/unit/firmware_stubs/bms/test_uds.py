@@ -94,8 +94,8 @@ def test_frames_on_the_wire(name: str) -> None:
 @pytest.mark.parametrize(
     ("request_hex", "nrc"),
     [
-        ("3601", "11"),
-        ("1002", "12"),
+        ("3501", "11"),
+        ("1002", "7E"),
         ("1101", "7E"),
         ("110100", "13"),
         ("14FFFF", "13"),
@@ -250,7 +250,7 @@ def test_functional_requests_are_answered_but_not_refused() -> None:
 
         assert await functional("0322F186") == [bytes.fromhex("62F18601")]
         assert await functional("0322F199") == []
-        assert await functional("023601") == []
+        assert await functional("023501") == []
         assert await functional("0310AA") == [bytes.fromhex("7F1013")], "a wrong length is always told"
         tester.bus.station.send(CanFrame(uds.FUNCTIONAL_ID, bytes.fromhex("0322F1"), extended=True))
         await asyncio.sleep(0.1)
@@ -319,7 +319,7 @@ def test_the_open_wire_routine_is_pending_for_2_s() -> None:
         await tester.dialogue(("3103B010", "7F 31 78"))
         await asyncio.sleep(2.0)
         assert tester.answers[-1][1] == bytes.fromhex("7103B01000") + bytes(12)
-        await tester.dialogue(("3102B010", "71 02 B010 00"), ("3103B010", "7F 31 24"), ("3101FF01", "71 01 FF01 00"))
+        await tester.dialogue(("3102B010", "71 02 B010 00"), ("3103B010", "7F 31 24"), ("3101FF01", "7F 31 31"))
 
     simulate(main)
 

@@ -1,0 +1,171 @@
+"""A pack that is worked on again: how it stands, what comes off, and which steps need not be run a second time.
+
+The next attempt's log begins with all of that, so that it tells of the pack by itself, and the record is its fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from bmsctl.domain.events import (
+    ActionDone,
+    ActionIntended,
+    ActionUnknown,
+    Event,
+    IncomingMeasured,
+    Measured,
+    ModuleAccepted,
+    PartInstalled,
+    PartRemoved,
+    StepFinished,
+    StepKept,
+    StepRepeated,
+    Tightened,
+)
+from bmsctl.domain.parts import bolt_slot, coming_off, held_by, kind_of
+from bmsctl.domain.recipe import StepRecipe
+from bmsctl.domain.verdict import Verdict
+from bmsctl.errors import Refused
+
+AGE = "age"
+"""The incoming value that grows by itself."""
+LOST = "the part came off before anybody knew whether it was done"
+
+
+@dataclass
+class Standing:
+    """A pack as events have left it.
+
+    `parts`: what is in, by slot, in the order installed, each with all that was told of it since. `accepted`: modules
+    measured for a slot, in it or not yet. `pending`: the action of which nobody knows whether it was done. `passed`:
+    steps that passed, with the record in which they were run.
+    """
+
+    parts: dict[str, list[Event]] = field(default_factory=dict)
+    accepted: dict[str, ModuleAccepted] = field(default_factory=dict)
+    pending: ActionIntended | None = None
+    passed: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, events: Iterable[Event], record_id: str = "") -> Standing:
+        """How the events of the attempt `record_id` have left the pack."""
+        standing = cls()
+        for event in events:
+            standing._take(event, record_id)
+        return standing
+
+    def _take(self, event: Event, record_id: str) -> None:
+        if isinstance(event, ModuleAccepted):
+            self.accepted[event.slot] = event
+        elif isinstance(event, PartInstalled):
+            self.parts[event.slot] = [event]
+        elif isinstance(event, PartRemoved):
+            self.parts.pop(event.slot, None)
+            self.accepted.pop(event.slot, None)
+        elif isinstance(event, IncomingMeasured | Tightened):
+            slot = event.slot if isinstance(event, IncomingMeasured) else bolt_slot(event.bolt)
+            self.parts.get(slot, []).append(event)
+        elif isinstance(event, ActionIntended):
+            self.pending = event
+        elif isinstance(event, ActionDone | ActionUnknown):
+            self.pending = None
+        elif isinstance(event, StepKept):
+            self.passed[event.step] = event.record_id
+        elif isinstance(event, StepFinished) and event.verdict is Verdict.PASS:
+            self.passed[event.step] = record_id
+
+    def installed(self, slot: str) -> PartInstalled:
+        """The part in a slot; LookupError if it is empty."""
+        part = self.parts[slot][0]
+        assert isinstance(part, PartInstalled)
+        return part
+
+
+def continued(
+    earlier: Sequence[Event], replaced: Sequence[str], steps: Sequence[StepRecipe], modules: int, record_id: str
+) -> list[Event]:
+    """Events with which the next attempt at a pack begins.
+
+    Everything in place is told again; then what comes off with the parts to be replaced; then every step that passed
+    and rests on no kind of part that came off. An action nobody knows the end of stays so, unless its part came off.
+
+    Args:
+        earlier: events of the last attempt, whose record is `record_id`.
+        replaced: slots of the parts to be replaced; none for a retest of the pack as it is.
+        steps: the recipe's, each with the kinds of part that it does not survive in `redo_after`.
+        modules: how many the pack has.
+
+    Raises:
+        Refused: a part to be replaced is not in the pack.
+    """
+    standing = Standing.of(earlier, record_id)
+    off = _coming_off(standing.parts, replaced, modules)
+    kinds = {kind_of(slot) for slot in off}
+    kept = [step.run for step in steps if step.run in standing.passed and kinds.isdisjoint(step.names("redo_after"))]
+    events: list[Event] = []
+    for slot, told in standing.parts.items():
+        if slot in standing.accepted:
+            events.append(standing.accepted[slot])
+        events += told
+    waiting = [slot for slot in standing.accepted if slot not in standing.parts]
+    events += [standing.accepted[slot] for slot in waiting if _measured_by(slot, steps) in kept]
+    events += _unanswered(standing.pending, off)
+    for slot in reversed(off):
+        why = "replaced" if slot in replaced else f"came off with {', '.join(replaced)}"
+        events.append(PartRemoved(slot, standing.installed(slot).serial, why))
+    events += [StepKept(run, standing.passed[run]) for run in kept]
+    return events
+
+
+def _coming_off(installed: Collection[str], replaced: Sequence[str], modules: int) -> tuple[str, ...]:
+    """What comes off with any of the parts, in the order installed."""
+    missing = [slot for slot in replaced if slot not in installed]
+    if missing:
+        raise Refused(f"{missing[0]} is not in the pack and cannot be replaced; in it are {', '.join(installed)}")
+    off = {each for slot in replaced for each in coming_off(slot, installed, modules)}
+    return tuple(slot for slot in installed if slot in off)
+
+
+def _measured_by(slot: str, steps: Sequence[StepRecipe]) -> str | None:
+    """The first step that measures the part for a slot: the one that accepts it."""
+    return next((step.run for step in steps if any(name.endswith(f"[{slot}]") for name in step.limits)), None)
+
+
+def _unanswered(pending: ActionIntended | None, off: Collection[str]) -> list[Event]:
+    """An action is called by the slot of its part and a number: `bolt m1.5 #1`."""
+    if pending is None:
+        return []
+    slot = pending.action_id.partition(" #")[0]
+    came_off = slot in off or (kind_of(slot) == "bolt" and held_by(slot.removeprefix("bolt ")) in off)
+    return [pending, ActionUnknown(pending.action_id, LOST)] if came_off else [pending]
+
+
+def holding(attempts: Iterable[Iterable[Event]]) -> list[Measured]:
+    """What was measured in all attempts at a pack and still holds, oldest first: of parts that have stayed in.
+
+    What was measured of no single part is there, too; it holds as long as its step is kept.
+    """
+    held: dict[tuple[str, str], Measured] = {}
+    for event in (event for events in attempts for event in events):
+        if isinstance(event, Measured) and event.value is not None:
+            held[event.step, event.name] = event
+        elif isinstance(event, StepRepeated):
+            held = {key: each for key, each in held.items() if each.step != event.step}
+        elif isinstance(event, PartRemoved):
+            part = f"[{event.slot.removeprefix('bolt ')}]"
+            held = {key: each for key, each in held.items() if not each.name.endswith(part)}
+    return list(held.values())
+
+
+def older(event: Event, by_s: float) -> Event:
+    """The event as it is to be told `by_s` later: with the age of a module grown by that.
+
+    A clock that was set back makes nothing younger.
+    """
+    by_s = max(by_s, 0.0)
+    if isinstance(event, ModuleAccepted):
+        return replace(event, age=event.age + by_s)
+    if isinstance(event, IncomingMeasured) and event.name == AGE:
+        return replace(event, values=tuple(None if value is None else value + by_s for value in event.values))
+    return event

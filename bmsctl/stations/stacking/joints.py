@@ -1,0 +1,73 @@
+"""Does every joint conduct, is the stack the sum of its modules, and is it insulated from the tray?
+
+A joint is compared with the pack's others, too: one that stands out is loose or dirty even within the limit. All of it
+comes before the harness, which would bridge what is measured.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping
+
+from bmsctl.domain.limits import ABOVE, Reading
+from bmsctl.domain.parts import busbar_of, busbar_slot
+from bmsctl.domain.ports import Deed
+from bmsctl.domain.steps import of_part
+from bmsctl.domain.units import Ohm, Volt
+from bmsctl.domain.verdict import Verdict
+from bmsctl.errors import ReplyInvalid, StepInvalid
+from bmsctl.stations.insulation import insulation
+from bmsctl.stations.stacking.context import StepContext, measure_once
+from bmsctl.stations.stacking.operator import confirm, require_live_work
+from bmsctl.stations.stacking.permit import permitted
+
+
+async def joints(ctx: StepContext) -> None:
+    """Measure every joint, each against the median of all; if all are right, the stack's voltage and insulation."""
+    await require_live_work(ctx)
+    for number, joint in enumerate(ctx.recipe.names("joints"), 1):
+        if of_part("resistance", joint) not in ctx.measurements:
+            ctx.measure(of_part("resistance", joint), await _joint(ctx, joint, busbar_slot(busbar_of(number))))
+    _measure_against_median(ctx)
+    if any(measurement.verdict is not Verdict.PASS for measurement in ctx.measurements.values()):
+        return
+    await confirm(ctx, Deed.PROBE, "", "poles", "probe_within")
+    if measure_once(ctx, "stack_voltage", await _stack_voltage(ctx)) is Verdict.PASS:
+        async with permitted(ctx):
+            ohm = await insulation(ctx, "test_voltage", "test_time")
+        measure_once(ctx, "stack_insulation", ohm)
+
+
+async def _joint(ctx: StepContext, joint: str, busbar: str) -> Reading:
+    """One joint; over range, with contact proven, it is at least the end of the range."""
+    await confirm(ctx, Deed.PROBE, joint, "probe", "probe_within", busbar)
+    channel, range_ohm = ctx.recipe.count("channel"), Ohm(ctx.recipe.quantity("range"))
+    try:
+        reading = await ctx.devices.ohmmeter.measure(ctx.leases["ohmmeter"], channel, range_ohm)
+    except ReplyInvalid as error:
+        raise StepInvalid(f"joint {joint}, {busbar}: {error}") from error
+    u95_ohm = ctx.recipe.quantity("u95_offset") + ctx.recipe.quantity("u95_share") / 100.0 * reading.ohm
+    return Reading(reading.ohm, "Ohm", u95_ohm, detail=busbar, bound=ABOVE if reading.over_range else None)
+
+
+def _measure_against_median(ctx: StepContext) -> None:
+    measured = {joint: ctx.measurements[of_part("resistance", joint)] for joint in ctx.recipe.names("joints")}
+    known: Mapping[str, float] = {joint: each.value for joint, each in measured.items() if each.value is not None}
+    median_ohm = statistics.median(known.values()) if known else math.nan
+    u95 = ctx.recipe.quantity("u95_of_median")
+    for joint, ohm in known.items():
+        ratio = 100.0 * ohm / median_ohm if median_ohm > 0.0 else math.nan
+        text = f"median {median_ohm * 1e6:.1f} uOhm"
+        measure_once(ctx, of_part("of_median", joint), Reading(ratio, "%", u95, text, measured[joint].bound))
+
+
+async def _stack_voltage(ctx: StepContext) -> Reading:
+    """Signed, against the sum of the modules as they were measured before they were joined."""
+    ranges = Volt(ctx.recipe.quantity("voltage_range")), Ohm(ctx.recipe.quantity("resistance_range"))
+    volts = (await ctx.devices.battery_tester.measure(ctx.leases["battery_tester"], *ranges)).voltage
+    sum_v = ctx.facts.modules_voltage_v()
+    if len(ctx.facts.accepted) != ctx.pack.modules or sum_v <= 0.0:
+        raise StepInvalid("the modules' voltages are not all known; step modules_in did not run")
+    text = f"stack {volts:.2f} V, modules {sum_v:.2f} V"
+    return Reading(100.0 * (volts / sum_v - 1.0), "%", ctx.recipe.quantity("u95_voltage"), detail=text)

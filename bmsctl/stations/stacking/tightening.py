@@ -1,0 +1,200 @@
+"""Tightening: the one place of the station where a bolt is tightened.
+
+A bolt is tightened once; what its tool has done cannot be taken back, and a second time would overload it. So it is on
+record what is about to be done before the tool can turn, and the controller, which disables its tool by itself after
+one tightening and keeps the result, is asked when nobody knows whether it was done. A bolt of which even the
+controller cannot tell is thrown away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+
+from bmsctl.domain.events import (
+    ActionDone,
+    ActionIntended,
+    ActionUnknown,
+    PartInstalled,
+    PartRemoved,
+    Tightened,
+)
+from bmsctl.domain.limits import Measurement, Reading, judge
+from bmsctl.domain.parts import bolt_slot
+from bmsctl.domain.ports import Deed, Instruction, Tightening
+from bmsctl.domain.steps import of_part
+from bmsctl.domain.units import Second
+from bmsctl.domain.verdict import Verdict
+from bmsctl.errors import StepInvalid
+from bmsctl.stations.stacking.context import StepContext, measure_once, record, slot_of, verdicts_of
+from bmsctl.stations.stacking.operator import confirm
+from bmsctl.stations.undo import undone
+
+EACH = ("torque", "angle")
+UNTOLD = "not on record whether it was tightened"
+
+Loosening = Callable[[StepContext], Awaitable[None]]
+
+
+async def nothing_first(ctx: StepContext) -> None:
+    """For bolts that may be loosened just so."""
+
+
+async def tighten(ctx: StepContext, bolts: Iterable[str], before_loosening: Loosening = nothing_first) -> bool:
+    """Tighten bolts in this order, each anew as often as the recipe allows; whether all are right.
+
+    Ends with the first that is not.
+
+    Args:
+        before_loosening: what is to be done before a bolt is loosened.
+    """
+    async with undone(partial(ctx.devices.nutrunner.disable, ctx.leases["nutrunner"])):
+        for bolt in bolts:
+            if not await _right(ctx, bolt, before_loosening):
+                return False
+    return True
+
+
+async def _right(ctx: StepContext, bolt: str, before_loosening: Loosening) -> bool:
+    """Whether a bolt is right; what an earlier process has measured of it stays."""
+    known = verdicts_of(ctx, bolt, *EACH)
+    if len(known) < len(EACH):
+        readings = await _final(ctx, bolt, before_loosening, redo=not known)
+        known = [measure_once(ctx, name, reading) for name, reading in readings.items()]
+    return all(verdict is Verdict.PASS for verdict in known)
+
+
+async def _final(ctx: StepContext, bolt: str, before_loosening: Loosening, redo: bool) -> dict[str, Reading]:
+    """Torque and angle of the bolt, by name, after the last tightening that it needs or may have."""
+    while True:
+        tightened = await _tightened(ctx, bolt, before_loosening)
+        readings = _readings(ctx, tightened)
+        judged = [judge(name, reading, ctx.recipe.limits[name]) for name, reading in readings.items()]
+        _require_agreement(ctx, tightened, judged)
+        failed = [f"{each.name}: {each.reason}" for each in judged if each.verdict is not Verdict.PASS]
+        unknown = any(each.verdict is Verdict.INVALID for each in judged)
+        if not failed or unknown or not redo or _tries(ctx, bolt) >= ctx.recipe.count("tightenings_max"):
+            return readings
+        await _take_out(ctx, bolt, "; ".join(failed), before_loosening)
+
+
+def _tries(ctx: StepContext, bolt: str) -> int:
+    slot = bolt_slot(bolt)
+    return max(ctx.facts.tries.get(slot, 0), len(ctx.facts.tightenings.get(slot, ())))
+
+
+async def _tightened(ctx: StepContext, bolt: str, before_loosening: Loosening) -> Tightened:
+    """The tightening of the bolt that is in: on record, on the controller's, or made now."""
+    slot = bolt_slot(bolt)
+    pending = ctx.facts.pending if ctx.facts.pending is not None and slot_of(ctx.facts.pending) == slot else None
+    on_record = ctx.facts.tightenings.get(slot)
+    if on_record:
+        if pending is not None:
+            record(ctx, ActionDone(pending.action_id, _result(on_record[-1])))
+        return on_record[-1]
+    if pending is None:
+        if slot in ctx.facts.parts:
+            await _take_out(ctx, bolt, UNTOLD, before_loosening)
+        action, made = await _intend(ctx, bolt), None
+    else:
+        action = pending
+        made, lost = await _made_meanwhile(ctx, action)
+        if lost:
+            _put_in(ctx, bolt)
+            record(ctx, ActionUnknown(action.action_id, lost))
+            return await _tightened(ctx, bolt, before_loosening)
+    _put_in(ctx, bolt)
+    await ctx.log.commit()
+    if made is None:
+        made = await _turn(ctx, bolt)
+    tightened = Tightened(
+        bolt, made.tightening_id, made.parameter_set, made.ok, _number(made.torque), _number(made.angle), made.at
+    )
+    record(ctx, tightened, ActionDone(action.action_id, _result(tightened)))
+    await ctx.log.commit()
+    return tightened
+
+
+async def _intend(ctx: StepContext, bolt: str) -> ActionIntended:
+    """Say what is about to be done, and from where on to look for it in the controller's memory."""
+    newest_id = await ctx.devices.nutrunner.newest_id(ctx.leases["nutrunner"])
+    number, parameter_set = _tries(ctx, bolt) + 1, ctx.recipe.count("parameter_set")
+    what = f"tighten with parameter set {parameter_set}, after tightening {newest_id}"
+    action = ActionIntended(f"{bolt_slot(bolt)} #{number}", "nutrunner", what)
+    record(ctx, action)
+    return action
+
+
+def _put_in(ctx: StepContext, bolt: str) -> None:
+    if bolt_slot(bolt) not in ctx.facts.parts:
+        record(ctx, PartInstalled(bolt_slot(bolt), ctx.recipe.text("bolt_part_number"), None, None))
+
+
+async def _turn(ctx: StepContext, bolt: str) -> Tightening:
+    """Let the tool turn once, and wait until the person has used it.
+
+    Shown first: while another bolt is still on the screen, a tool that turns would turn that one a second time.
+    """
+    nutrunner, lease = ctx.devices.nutrunner, ctx.leases["nutrunner"]
+    instruction = Instruction(Deed.TIGHTEN, bolt_slot(bolt), ctx.recipe.text("tighten"))
+    await ctx.devices.operator.show(ctx.leases["operator"], instruction)
+    await nutrunner.enable(lease, ctx.facts.serial, ctx.recipe.count("parameter_set"))
+    return await nutrunner.result(lease, Second(ctx.recipe.quantity("tighten_within")))
+
+
+async def _made_meanwhile(ctx: StepContext, action: ActionIntended) -> tuple[Tightening | None, str]:
+    """The tightening that an action has brought about, None if none; and why nobody can tell, empty if it is sure."""
+    nutrunner, lease = ctx.devices.nutrunner, ctx.leases["nutrunner"]
+    await nutrunner.disable(lease)
+    before_id, newest_id = int(action.what.rpartition(" ")[2]), await nutrunner.newest_id(lease)
+    if newest_id < before_id:
+        return None, f"the controller has lost its memory: tightening {before_id} was its newest, {newest_id} is"
+    lost = ""
+    for tightening_id in range(before_id + 1, newest_id + 1):
+        stored = await nutrunner.stored(lease, tightening_id)
+        if stored is None:
+            lost = f"the controller has tightening {tightening_id} no more"
+        elif stored.vin == ctx.facts.serial:
+            return stored, ""
+    return None, lost
+
+
+async def _take_out(ctx: StepContext, bolt: str, why: str, before_loosening: Loosening) -> None:
+    """Have the bolt loosened and thrown away, and a new one put in, which is not tightened."""
+    await before_loosening(ctx)
+    await confirm(ctx, Deed.LOOSEN, bolt_slot(bolt), "loosen", "tighten_within", why)
+    record(ctx, PartRemoved(bolt_slot(bolt), None, why))
+
+
+def _readings(ctx: StepContext, tightened: Tightened) -> dict[str, Reading]:
+    torque, angle = (of_part(name, tightened.bolt) for name in EACH)
+    text = f"tightening {tightened.tightening_id}"
+    u95_torque = ctx.recipe.quantity("u95_torque") / 100.0 * abs(tightened.torque or 0.0)
+    return {
+        torque: Reading(tightened.torque, "Nm", u95_torque, detail=text),
+        angle: Reading(tightened.angle, "deg", ctx.recipe.quantity("u95_angle"), detail=text),
+    }
+
+
+def _require_agreement(ctx: StepContext, tightened: Tightened, judged: Iterable[Measurement]) -> None:
+    """INVALID if the controller has not done, or has not found, what the recipe would have."""
+    bolt, parameter_set = bolt_slot(tightened.bolt), ctx.recipe.count("parameter_set")
+    if tightened.parameter_set != parameter_set:
+        raise StepInvalid(
+            f"{bolt} was tightened with parameter set {tightened.parameter_set} instead of {parameter_set}: "
+            "look why, and name the bolt as replaced"
+        )
+    if not tightened.ok and all(each.verdict is Verdict.PASS for each in judged):
+        raise StepInvalid(
+            f"{bolt}: the controller says NOK to tightening {tightened.tightening_id}, torque and angle are within the "
+            f"recipe's limits: compare parameter set {parameter_set} with the recipe"
+        )
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _result(tightened: Tightened) -> str:
+    return f"tightening {tightened.tightening_id}, {'OK' if tightened.ok else 'NOK'}"

@@ -1,0 +1,91 @@
+"""What a stacking step learns of the pack, and what it forgets with a part that is taken out."""
+
+from __future__ import annotations
+
+from bmsctl.domain.events import (
+    ActionDone,
+    ActionIntended,
+    ActionUnknown,
+    IncomingMeasured,
+    PartInstalled,
+    PartRemoved,
+    Tightened,
+)
+from bmsctl.domain.limits import Reading
+from bmsctl.stations.eol import STEPS as EOL_STEPS
+from bmsctl.stations.stacking import STEPS
+from bmsctl.stations.stacking.context import StackingFacts, slots_of
+from bmsctl.stations.stacking.devices import LEASED
+from tests.support.fake_stacking import RECIPE, SERIAL, TRAY, accepted, recipe_of
+
+INTENT = ActionIntended("bolt m2.1 #1", "nutrunner", "tighten with parameter set 3, after tightening 7")
+
+
+def facts(*events: object, **known: object) -> StackingFacts:
+    learned = StackingFacts(SERIAL, TRAY, b"", **known)  # type: ignore[arg-type]
+    learned.learn(events)  # type: ignore[arg-type]
+    return learned
+
+
+def test_the_steps_are_the_recipes_and_lease_what_the_station_has() -> None:
+    assert [step.name for step in STEPS] == [step.run for step in RECIPE.steps("stacking")]
+    assert all(set(step.devices) <= set(LEASED) for step in STEPS)
+    assert not any(step.high_voltage or step.voltage_free for step in STEPS)
+    assert not {step.name for step in STEPS} & {step.name for step in EOL_STEPS}
+
+
+def test_what_was_intended_is_pending_until_it_is_done_or_given_up() -> None:
+    assert facts(INTENT).pending == INTENT
+    done = facts(INTENT, ActionDone(INTENT.action_id, "tightening 8, OK"))
+    assert done.pending is None
+    assert done.done == {INTENT.action_id}
+    given_up = facts(INTENT, ActionUnknown(INTENT.action_id, "forgotten"))
+    assert given_up.pending is None
+    assert given_up.done == set()
+
+
+def test_tries_of_a_bolt_are_counted_until_the_part_that_it_holds_is_out() -> None:
+    once = [INTENT, PartRemoved("bolt m2.1", None, "low")]
+    assert facts(*once).tries == {"bolt m2.1": 1}
+    assert facts(*once, PartRemoved("module 2", "M2", "replaced")).tries == {}
+    assert facts(*once, PartRemoved("module 1", "M1", "replaced")).tries == {"bolt m2.1": 1}
+
+
+def test_with_a_part_goes_all_that_was_known_of_it() -> None:
+    earlier = {("place", f"voltage[{slot}]"): Reading(88.0, "V") for slot in ("module 1", "module 2", "module 12")}
+    learned = facts(
+        accepted(2),
+        PartInstalled("module 2", "P", "M2", None),
+        IncomingMeasured("module 2", "age", "s", (1.0,)),
+        PartRemoved("module 2", "M2", "scratched"),
+        earlier=earlier,
+    )
+    assert learned.parts == learned.accepted == learned.incoming == {}
+    assert learned.removed == {"M2"}
+    assert [name for _, name in learned.earlier] == ["voltage[module 1]", "voltage[module 12]"]
+
+
+def test_a_bolts_earlier_readings_go_with_it() -> None:
+    earlier = {("bolts", f"torque[{bolt}]"): Reading(25.0, "Nm") for bolt in ("m1.1", "m11.1", "m1.11")}
+    learned = facts(PartRemoved("bolt m1.1", None, "low"), earlier=earlier)
+    assert [name for _, name in learned.earlier] == ["torque[m11.1]", "torque[m1.11]"]
+
+
+def test_tightenings_are_those_of_the_bolt_that_is_in() -> None:
+    first, second = (Tightened("m1.1", number, 3, True, 25.0, 90.0, "") for number in (5, 6))
+    learned = facts(first, PartRemoved("bolt m1.1", None, "low"), second)
+    assert learned.tightenings == {"bolt m1.1": [second]}
+
+
+def test_slots_come_by_their_numbers() -> None:
+    table = {f"module {number}": "front" for number in (10, 2, 1, 12)}
+    assert [slot for slot, _ in slots_of(recipe_of("place", slots=table), "slots")] == [
+        "module 1",
+        "module 2",
+        "module 10",
+        "module 12",
+    ]
+
+
+def test_the_stacks_voltage_is_the_sum_of_the_modules() -> None:
+    assert facts(accepted(1), accepted(2)).modules_voltage_v() == 2 * accepted(1).voltage
