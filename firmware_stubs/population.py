@@ -23,6 +23,9 @@ JOINT_OHM = 20e-6
 LINK_OHM = 80e-6
 """An inter-module bar with its two joints."""
 QUIESCENT_A = 0.8e-3
+REST_SPREAD_V = 1.0e-3
+"""Standard deviation of rest voltages within a pack."""
+INCOMING_ERROR_V = 0.1e-3
 SENSE_OHM = 30e-3
 """A wire from a cell to its monitoring chip."""
 CHIP_CHANNELS = 16
@@ -120,20 +123,30 @@ class PackUnit:
 
 
 @dataclass(frozen=True)
+class ModuleUnit:
+    """The cells of one module as delivered, each (cells,) and as of PackUnit."""
+
+    rest_spread_v: F64
+    self_discharge_v_per_h: F64
+    incoming_error_v: F64
+    group_ohm: F64
+    capacity_ah: F64
+
+
+@dataclass(frozen=True)
 class AssemblyUnit:
     """What shows of one pack while it is built, and of the other modules of its lot.
 
     joint_ohm: (2 * modules + 2,) by joint. acir_share: (modules + spares,) AC resistance against the lot's. lot_ocv_v:
-    open-circuit voltage of a cell group, the lot's median against the pack's mean. spare_ocv_v: (spares,) the same
-    of each spare. spare_rest_v: (spares, cells of a module) spread within a spare. insulation_ohm:
-    (modules + spares,) of a module to its housing. housing_leak, coolant_leak: in cm3/min, at their test pressures.
+    open-circuit voltage of a cell group, the lot's median against the pack's mean. spares: cells of the modules that
+    are not the pack's. insulation_ohm: (modules + spares,) of a module to its housing. housing_leak, coolant_leak: in
+    cm3/min, at their test pressures.
     """
 
     joint_ohm: F64
     acir_share: F64
     lot_ocv_v: float
-    spare_ocv_v: F64
-    spare_rest_v: F64
+    spares: tuple[ModuleUnit, ...]
     insulation_ohm: F64
     housing_leak: float
     coolant_leak: float
@@ -162,20 +175,19 @@ def draw_pack(facts: PackFacts, seed: int) -> PackUnit:
     def normal(channel: str, count: int = 1) -> F64:
         return draw(seed, f"pack.{channel}").standard_normal(count)
 
-    resistance = normal("group_ohm", facts.series)
-    independent = np.sqrt(1.0 - _RESISTANCE_TO_CAPACITY**2) * normal("capacity", facts.series)
+    group_ohm, capacity_ah = _groups(facts, seed, normal("group_ohm", facts.series), normal("capacity", facts.series))
     chips = -(-facts.series // CHIP_CHANNELS)
     insulation_ohm = 20e6 * np.exp(0.4 * normal("insulation", 2))
     outer_ohm = 2e9 * np.exp(0.5 * normal("insulation_outer", 2))
     bonding = np.array([normal(f"bonding.{point}")[0] for point in range(1, BONDING_POINTS + 1)])
     return PackUnit(
         soc=0.25 + 0.015 * float(normal("soc")[0]),
-        rest_spread_v=1.0e-3 * normal("rest_spread", facts.series),
+        rest_spread_v=REST_SPREAD_V * normal("rest_spread", facts.series),
         age_s=float(draw(seed, "pack.age").uniform(*_AGE_S)),
-        self_discharge_v_per_h=0.010e-3 + 0.0015e-3 * normal("self_discharge", facts.series),
-        incoming_error_v=0.1e-3 * normal("incoming_error", facts.series),
-        group_ohm=facts.group_ohm * (1.0 + 0.03 * _clipped(normal("lot_ohm"), 5.0)) * (1.0 + 0.03 * resistance),
-        capacity_ah=facts.group_ah * (1.0 + 0.01 * (_RESISTANCE_TO_CAPACITY * resistance + independent)),
+        self_discharge_v_per_h=_self_discharge(normal("self_discharge", facts.series)),
+        incoming_error_v=INCOMING_ERROR_V * normal("incoming_error", facts.series),
+        group_ohm=group_ohm,
+        capacity_ah=capacity_ah,
         busbar_ohm=LINK_OHM + 6e-6 * normal("busbar", facts.modules - 1),
         terminal_ohm=facts.pack_ohm - facts.series * facts.group_ohm - (facts.modules - 1) * LINK_OHM,
         sense_ohm=SENSE_OHM + 3.2e-3 * normal("sense_wire", chips * (CHIP_CHANNELS + 1)).reshape(chips, -1),
@@ -197,7 +209,8 @@ def module_serial(cells: int, seed: int, number: int) -> str:
 
 def draw_assembly(facts: PackFacts, seed: int, spares: int) -> AssemblyUnit:
     """The parts of one good pack as they come to be put together; `spares`: other modules of the lot."""
-    modules, cells = facts.modules + spares, facts.series // facts.modules
+    modules = facts.modules + spares
+    lot_ocv_v = 2.0e-3 * float(draw(seed, "assembly.lot_ocv").standard_normal(1)[0])
 
     def normal(channel: str, count: int = 1) -> F64:
         return draw(seed, f"assembly.{channel}").standard_normal(count)
@@ -208,13 +221,43 @@ def draw_assembly(facts: PackFacts, seed: int, spares: int) -> AssemblyUnit:
     return AssemblyUnit(
         joint_ohm=JOINT_OHM * (1.0 + 0.08 * normal("joint", 2 * facts.modules + 2)),
         acir_share=1.0 + 0.02 * normal("acir", modules),
-        lot_ocv_v=2.0e-3 * float(normal("lot_ocv")[0]),
-        spare_ocv_v=2.0e-3 * normal("spare_ocv", spares),
-        spare_rest_v=1.0e-3 * normal("spare_rest", spares * cells).reshape(spares, cells),
+        lot_ocv_v=lot_ocv_v,
+        spares=tuple(_spare(facts, seed, index, lot_ocv_v) for index in range(spares)),
         insulation_ohm=2e9 * np.exp(0.3 * normal("insulation", modules)),
         housing_leak=leak("housing_leak", HOUSING_LEAK_CM3_PER_MIN, HOUSING_LEAK_SD),
         coolant_leak=leak("coolant_leak", COOLANT_LEAK_CM3_PER_MIN, COOLANT_LEAK_SD),
     )
+
+
+def _spare(facts: PackFacts, seed: int, index: int, lot_ocv_v: float) -> ModuleUnit:
+    """A module of a pack's lot that is not in it, from 0."""
+    cells = facts.series // facts.modules
+
+    def normal(channel: str) -> F64:
+        """The spares' deviates follow each other."""
+        return draw(seed, f"assembly.spare_{channel}").standard_normal((index + 1) * cells)[-cells:]
+
+    ocv_v = lot_ocv_v + 2.0e-3 * draw(seed, "assembly.spare_ocv").standard_normal(index + 1)[-1]
+    group_ohm, capacity_ah = _groups(facts, seed, normal("group_ohm"), normal("capacity"))
+    return ModuleUnit(
+        rest_spread_v=ocv_v + REST_SPREAD_V * normal("rest"),
+        self_discharge_v_per_h=_self_discharge(normal("self_discharge")),
+        incoming_error_v=INCOMING_ERROR_V * normal("incoming_error"),
+        group_ohm=group_ohm,
+        capacity_ah=capacity_ah,
+    )
+
+
+def _groups(facts: PackFacts, seed: int, resistance: F64, independent: F64) -> tuple[F64, F64]:
+    """Resistances and capacities of cell groups of the pack's lot, from their deviates."""
+    lot = 1.0 + 0.03 * _clipped(draw(seed, "pack.lot_ohm").standard_normal(1), 5.0)
+    capacity = _RESISTANCE_TO_CAPACITY * resistance + np.sqrt(1.0 - _RESISTANCE_TO_CAPACITY**2) * independent
+    return facts.group_ohm * lot * (1.0 + 0.03 * resistance), facts.group_ah * (1.0 + 0.01 * capacity)
+
+
+def _self_discharge(deviates: F64) -> F64:
+    """Fall of rest voltages, in volts an hour."""
+    return 0.010e-3 + 0.0015e-3 * deviates
 
 
 def draw_station(seed: int) -> StationUnit:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
 
 from bmsctl.domain.ports import Instruction
 from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.world import NOT_BUILT, AsBuilt
 from bmsctl.protocols.part_label import PartLabel, encode_label
+from firmware_stubs.as_built import remaining
 from firmware_stubs.assembly import (
     SPARES,
     Drawing,
@@ -58,18 +59,18 @@ class StackingWiring(StationWiring):
         condition: PackCondition,
         seed: int,
         wires: Wires,
-        built: Collection[str] = (),
+        built: AsBuilt = NOT_BUILT,
     ) -> None:
-        """`built`: slots that are filled when the pack arrives; of a mapping, a module's value is its serial."""
+        """`condition`: what was wrong with the pack at first; `built`: how it stands when it arrives."""
         super().__init__(wires)
-        facts = facts_of(recipe.pack.id)
+        facts, condition = facts_of(recipe.pack.id), remaining(condition, built)
         drawing = Drawing.of(recipe)
         self.serial = serial = pack_serial(recipe, seed)
         self.plant = plant = Plant(facts, condition.plant, seed)
         lot = lot_of(plant, condition.assembly, drawing.module_part_number, seed)
         unit, air_c = draw_assembly(facts, seed, SPARES), plant.station.air_c
         self.build = build = PackUnderConstruction(drawing, lot, condition.assembly, seed)
-        build.begin(built)
+        build.begin(built.parts)
         joint_ohm = unit.joint_ohm.copy()
         for joint, ohm in condition.plant.joint_ohm.items():
             joint_ohm[joint - 1] = ohm

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from bmsctl.domain.links import CanFrame
 from bmsctl.domain.ports import BmsIdentity
 from bmsctl.domain.recipe import Recipe, StepRecipe
+from bmsctl.domain.world import NOT_BUILT, AsBuilt
 from bmsctl.protocols import bms_broadcast, matrix, plc
+from firmware_stubs.as_built import remaining
+from firmware_stubs.assembly import others_of
 from firmware_stubs.bms import BmsStub, BmsVariant, demo_key
 from firmware_stubs.cycler import CyclerStub
 from firmware_stubs.defects import PackCondition
@@ -85,10 +88,13 @@ class StationWiring:
 class Wiring(StationWiring):
     """The end-of-line station: plant and stubs on its wires, and the people around it."""
 
-    def __init__(self, recipe: Recipe, condition: PackCondition, seed: int, wires: Wires) -> None:
+    def __init__(
+        self, recipe: Recipe, condition: PackCondition, seed: int, wires: Wires, built: AsBuilt = NOT_BUILT
+    ) -> None:
+        """`condition`: what was wrong with the pack at first; `built`: what stacking has made of it."""
         super().__init__(wires)
-        facts = facts_of(recipe.pack.id)
-        self.plant = plant = Plant(facts, condition.plant, seed)
+        facts, condition = facts_of(recipe.pack.id), remaining(condition, built)
+        self.plant = plant = Plant(facts, condition.plant, seed, others_of(facts, seed, built.parts))
         self.serial = serial = pack_serial(recipe, seed)
         self.bms = BmsStub(wires.ecu("bms"), plant, variant_of(recipe, serial), condition.bms, seed)
         self.matrix = MatrixStub(wires.ecu("matrix"), plant, seed)

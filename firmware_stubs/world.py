@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import signal
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -21,7 +21,7 @@ from bmsctl.domain.ports import Mes, Operator
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.steps import STEP_NAMES
 from bmsctl.domain.verdict import Verdict
-from bmsctl.domain.world import DefectCase, FaultCase, StationWatch
+from bmsctl.domain.world import NOT_BUILT, AsBuilt, DefectCase, FaultCase, StationWatch
 from bmsctl.errors import StationFileError
 from bmsctl.protocols import plc
 from firmware_stubs import fault_cases
@@ -193,7 +193,7 @@ class SimWorld:
         station: Path | None = None,
         at: str = "eol",
         tape: Tape | None = None,
-        built: Collection[str] = (),
+        built: AsBuilt = NOT_BUILT,
         begins_s: float = 0.0,
     ) -> None:
         """A station, and a pack drawn from the seed: the same one at both stations.
@@ -201,7 +201,7 @@ class SimWorld:
         Args:
             at: which station.
             tape: of a far end that is to outlive the station's program.
-            built: what is in the pack when the stacking station starts: slots, or serials by slot.
+            built: how the pack stands when the station starts.
             begins_s: wall time since the epoch at which the run begins.
         """
         if station is not None:
@@ -263,7 +263,7 @@ class SimWorld:
     def _wiring(self, wires: SimWires) -> Wiring | StackingWiring:
         if self._at == "stacking":
             return StackingWiring(self._recipe, self._condition, self._seed, wires, self.built)
-        return Wiring(self._recipe, self._condition, self._seed, wires)
+        return Wiring(self._recipe, self._condition, self._seed, wires, self.built)
 
     def findings(self) -> list[str]:
         return self._findings + [f"error in a callback: {error}" for error in self.loop.errors]

@@ -1,6 +1,6 @@
 """A record on stdout: as JSON, or for a person, verdicts first and every value with the limits it was judged by.
 
-The parts of a pack come last, each with the bolts that hold it.
+Of what was measured of every part, the worst is told, and all that did not pass. The parts of a pack come last, each with the bolts that hold it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import click
 from bmsctl.cli.verdicts import coloured
 from bmsctl.domain.parts import held_by, kind_of
 from bmsctl.domain.quantities import quantity
+from bmsctl.report.families import Family, families
 
 WIDTH = 100
 
@@ -53,16 +54,24 @@ def _lines(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"{coloured(step['verdict'])} {step['name']:<27}{took}"
         if step["reason"]:
             yield f"         {step['reason']}"
-        for each in step["measurements"]:
-            yield from _measurement(each)
+        for family in families(step["measurements"]):
+            yield from _family(family)
     yield from _genealogy(record["genealogy"])
 
 
-def _measurement(each: Mapping[str, Any]) -> Iterator[str]:
+def _family(family: Family) -> Iterator[str]:
+    """A measurement, or that of the worst part; then the other parts that did not pass."""
+    yield from _measurement(family.worst, f"  of {len(family.members)} parts" if len(family.members) > 1 else "")
+    for _, each in family.members:
+        if each["verdict"] != "PASS" and each is not family.worst:
+            yield from _measurement(each)
+
+
+def _measurement(each: Mapping[str, Any], among: str = "") -> Iterator[str]:
     unit = each["unit"]
     value = "-" if each["value"] is None else quantity(each["value"], unit)
     u95 = f"± {quantity(each['u95'], unit)}" if each["u95"] else ""
-    yield f"  {coloured(each['verdict'])} {each['name']:<25} {value:>11} {u95:<12} {_limits(each)}"
+    yield f"  {coloured(each['verdict'])} {each['name']:<25} {value:>11} {u95:<12} {_limits(each)}{among}"
     if each["verdict"] != "PASS":
         yield f"           {each['reason']}"
 

@@ -13,7 +13,10 @@ from bmsctl.cli.exits import FAILED, OK, STATION, leave
 from bmsctl.cli.options import json_option, recipes_option, store_option
 
 OPEN = "open"
-OPEN_HINT = "open: the test is going on, or its program crashed; then the next start of the station ends it as ABORTED"
+OPEN_HINT = (
+    "open: the run is going on, or its program crashed; then the next start of the station goes on with it (stacking) "
+    "or ends it as ABORTED (eol)"
+)
 
 
 @click.group()

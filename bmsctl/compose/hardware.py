@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from bmsctl.compose.seed_keys import seed_key
 from bmsctl.compose.station_file import read_station
+from bmsctl.compose.terminal_operator import TerminalOperator
 from bmsctl.compose.wired import WiredSite, WiredWorld, open_site
 from bmsctl.domain.lease import Lease
-from bmsctl.domain.ports import IncomingModule, Instruction, ModuleData
+from bmsctl.domain.ports import IncomingModule, Instruction, ModuleData, Operator
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.units import Second
 from bmsctl.errors import DeviceRefused, ScenarioError, StationFileError
@@ -84,6 +86,19 @@ class HardwareWorld(WiredWorld):
         key = seed_key(wiring.seed_key)
 
         def site() -> AbstractContextManager[WiredSite]:
-            return open_site(wiring, operator=NoScreen(), mes=NoMes(), seed_key=key)
+            return open_site(wiring, operator=_operator(), mes=NoMes(), seed_key=key)
 
         super().__init__("hardware", False, site)
+
+
+def _operator() -> Operator:
+    """The person at the terminal that this program was started at; nobody, if it was not started at one."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return NoScreen()
+    return TerminalOperator(sys.stdin.fileno(), _say)
+
+
+def _say(text: str) -> None:
+    """Talk goes to stderr, whoever has taken it over to draw a bar under it."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

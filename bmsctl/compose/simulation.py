@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from bmsctl.compose.as_built import as_built, require_no_other
 from bmsctl.compose.eol import run_one
 from bmsctl.compose.invariants import RecordMonitor
 from bmsctl.compose.recipes import RecipeBook
@@ -16,12 +17,10 @@ from bmsctl.compose.station import Order
 from bmsctl.compose.watches import Watches
 from bmsctl.compose.worlds import SimulatedWorld, simulated_world
 from bmsctl.domain.packml import Mode
-from bmsctl.domain.parts import coming_off, kind_of
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import Site, StationWatch
-from bmsctl.errors import Refused, StoreError
-from bmsctl.store.reader import Reader
+from bmsctl.errors import Refused
 
 SIMULATED_DAY = date(2026, 1, 1)
 """The day every simulated run is on, for the recipe in effect."""
@@ -124,7 +123,8 @@ def _run_at(at: str, world: SimulatedWorld, simulation: _Simulation) -> SimResul
         return run_one(site, store, order, watches)
 
     if at == "stacking":
-        world.built = _standing(store, world.pack_serial, simulation.replaced, simulation.recipe.pack.modules)
+        require_no_other(store, world.pack_serial)
+    world.built = as_built(store, world.pack_serial, simulation.recipe.pack.modules, order.replaced)
     try:
         record = world.run(main)
     except Refused:
@@ -133,28 +133,3 @@ def _run_at(at: str, world: SimulatedWorld, simulation: _Simulation) -> SimResul
         return SimResult(None, world.findings(), interrupted=True)
     findings = world.findings() + records.finish() + watches.failures
     return SimResult(record, findings, interrupted=world.interrupted)
-
-
-def _standing(store: Path, serial: str, replaced: Sequence[str], modules: int) -> dict[str, str]:
-    """What is in a pack by its newest stacking record and was not taken out for a rework: serials by slot.
-
-    A bolt of which no tightening is on record is not counted: nothing else is known of it.
-
-    Raises:
-        Refused: another pack is unfinished, so its tray is on the carrier.
-    """
-    try:
-        with Reader.open(store) as reader:
-            stacked = [attempt for attempt in reader.attempts() if attempt.station == LINE[0]]
-            pack = [attempt for attempt in stacked if attempt.pack_serial == serial]
-            record = reader.record(pack[-1].record_id) if pack else None
-    except StoreError:
-        return {}  # the station opens the store next, and says what is wrong with it
-    unfinished = [str(one.pack_serial) for one in stacked if one.verdict is None and one.pack_serial != serial]
-    if unfinished:
-        raise Refused(f"tray {serial} was not started: {', '.join(unfinished)} is unfinished; finish that first")
-    parts = [] if record is None else [part for part in record["genealogy"] if part["removed_reason"] is None]
-    there = [part for part in parts if kind_of(part["slot"]) != "bolt" or part["tightenings"]]
-    slots = [part["slot"] for part in there]
-    off = {each for slot in replaced for each in coming_off(slot, slots, modules)}
-    return {part["slot"]: part["serial"] or "" for part in there if part["slot"] not in off}

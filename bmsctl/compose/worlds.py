@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
 from bmsctl.domain.recipe import Recipe
-from bmsctl.domain.world import DefectCase, FaultCase, World
+from bmsctl.domain.world import AsBuilt, DefectCase, FaultCase, World
 from bmsctl.errors import Refused
 
 
 class SimulatedWorld(World, Protocol):
     """A world in which a pack can be built and then tested.
 
-    `pack_serial`: of the pack it has. `built`: what is in it when the stacking station starts, serials by slot.
-    `wall_s`: wall time since the simulation's first day began.
+    `pack_serial`: of the pack it has. `built`: how that stands when the station starts. `wall_s`: wall time since the
+    simulation's first day began.
     """
 
-    built: Collection[str]
+    built: AsBuilt
 
     @property
     def pack_serial(self) -> str: ...

@@ -30,6 +30,8 @@ from bmsctl.errors import Refused
 
 AGE = "age"
 """The incoming value that grows by itself."""
+REPLACED, CAME_OFF = "replaced", "came off with"
+"""Why a part is taken out for a rework; the second names the parts that it came off with."""
 LOST = "the part came off before anybody knew whether it was done"
 
 
@@ -112,10 +114,18 @@ def continued(
     events += [standing.accepted[slot] for slot in waiting if _measured_by(slot, steps) in kept]
     events += _unanswered(standing.pending, off)
     for slot in reversed(off):
-        why = "replaced" if slot in replaced else f"came off with {', '.join(replaced)}"
+        why = REPLACED if slot in replaced else f"{CAME_OFF} {', '.join(replaced)}"
         events.append(PartRemoved(slot, standing.installed(slot).serial, why))
     events += [StepKept(run, standing.passed[run]) for run in kept]
     return events
+
+
+def exchanged(slot: str, reason: str) -> bool:
+    """Whether another part goes into a slot whose part was taken out for this reason, in a rework.
+
+    Bolts and modules do not go in again whatever they came off with.
+    """
+    return reason == REPLACED or (reason.startswith(CAME_OFF) and kind_of(slot) in ("bolt", "module"))
 
 
 def _coming_off(installed: Collection[str], replaced: Sequence[str], modules: int) -> tuple[str, ...]:

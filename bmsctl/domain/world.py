@@ -6,6 +6,7 @@ Worlds are found by the entry point group `bmsctl.worlds`. No other code knows w
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeVar
 
 from bmsctl.domain.limits import Measurement
@@ -40,6 +41,22 @@ class StationWatch(Protocol):
         ...
 
 
+class AsBuilt(NamedTuple):
+    """A pack as the stacking station has left it.
+
+    `parts`: serials of what is in it, by slot; empty for a part without. `replaced`: slots whose part is another one
+    than at first. `flashed`: whether its BMS has had the recipe's software written.
+    """
+
+    parts: Mapping[str, str] = MappingProxyType({})
+    replaced: frozenset[str] = frozenset()
+    flashed: bool = False
+
+
+NOT_BUILT = AsBuilt()
+"""A pack that stacking has not begun; to end of line, one that was built elsewhere."""
+
+
 class DefectCase(NamedTuple):
     """One case of a defect table: scenario text, and the steps and verdicts of which the first that is not PASS must
     be one; none: the pack passes."""
@@ -66,6 +83,8 @@ class FaultCase(NamedTuple):
     verdict: str
     step: str | None
     says: str
+    station: str = "eol"
+    """Where the pack is run."""
 
     @property
     def name(self) -> str:

@@ -70,8 +70,14 @@ def part_rows(genealogy: Iterable[Part]) -> list[PartRow]:
     for part in genealogy:
         if kind_of(part["slot"]) == BOLT:
             continue
-        texts = [part[key] or "" for key in ("part_number", "serial", "lot")]
-        row = PartRow(part["slot"], *texts, incoming(part), part["removed_reason"] or "")
+        row = PartRow(
+            slot=part["slot"],
+            part_number=part["part_number"],
+            serial=part["serial"] or "",
+            lot=part["lot"] or "",
+            incoming=incoming(part),
+            removed=part["removed_reason"] or "",
+        )
         kind, _, number = part["slot"].partition(" ")
         if number and not any(row[2:]):
             key = row._replace(slot=kind)

@@ -182,11 +182,12 @@ class _Drawing:
 
     def _before(self, slot: str) -> list[str]:
         """What was in a slot before, and why it was taken out."""
-        return [
-            ", ".join(filter(None, ("before", part["serial"], *map(tightening_text, part["tightenings"]))))
-            + f": {part['removed_reason']}"
-            for part in self._results.removed(slot)
-        ]
+        told = []
+        for part in self._results.removed(slot):
+            tightenings = [f"tightening {tightening_text(each)}" for each in part["tightenings"]]
+            what = ", ".join(filter(None, (part["serial"], *tightenings))) or part["part_number"]
+            told.append(f"before it {what}; taken out: {part['removed_reason']}")
+        return told
 
     def _mark(self, kind: str, place: Point, parts: Sequence[str]) -> None:
         """The mark of a bolt or joint; where there are several parts at one place, the gravest result's."""
@@ -196,7 +197,8 @@ class _Drawing:
         verdict = min(verdicts, key=GRAVITY.index)
         told = [line for part in parts for line in self._told(kind, part)]
         group = self._canvas.group(f"{kind} {verdict or 'none'}", "\n".join(told))
-        if kind == "bolt" and any(self._results.removed(bolt_slot(part)) for part in parts):
+        slots = [bolt_slot(part) for part in parts] if kind == "bolt" else []
+        if any(self._results.installed(slot) and self._results.removed(slot) for slot in slots):
             self._canvas.add("circle", "renewed", group, cx=place.x, cy=place.y, r=_size(verdict) + RENEWED)
         self._sign(group, kind, place, _size(verdict), verdict)
 

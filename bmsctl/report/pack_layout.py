@@ -93,12 +93,14 @@ class Layout:
 
 @dataclass(frozen=True)
 class _Frame:
-    """How lines are drawn: u runs along them, v across. `length` of a module is across its line, `depth` along it."""
+    """How lines are drawn: u runs along them, v across, both from the origin.
+
+    `length` of a module is across its line, `depth` along it; `foot` is the room after the last of a full line.
+    """
 
     upright: bool
     lines: int
     places: int
-    head: float
     foot: float
     depth: float
     gap: float
@@ -117,12 +119,12 @@ class _Frame:
             depth = min((inner - head - foot + gap) / places - gap, 190.0)
             used = places * (depth + gap) - gap
             u0 = FLANGE + PAD + head + (inner - head - foot - used) / 2.0
-            return cls(upright, lines, places, head, foot, depth, gap, 230.0, u0, FLANGE + PAD)
+            return cls(upright, lines, places, foot, depth, gap, 230.0, u0, FLANGE + PAD)
         head = 70.0
         foot = head if ends_below else 2.0 * TURN
         length = min(inner / lines - 2.0 * LANE, 560.0)
         v0 = (WIDTH - lines * (length + 2.0 * LANE)) / 2.0
-        return cls(upright, lines, places, head, foot, 60.0, 32.0, length, FLANGE + PAD + head, v0)
+        return cls(upright, lines, places, foot, 60.0, 32.0, length, FLANGE + PAD + head, v0)
 
     @property
     def pitch(self) -> float:

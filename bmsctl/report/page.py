@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -72,6 +73,7 @@ def render(
         record=record,
         recipe=recipe,
         other=other,
+        link=quote(f"{other['record_id']}.html", safe="") if other else "",
         stations=STATION_NAMES,
         signs=SIGNS,
         meaning=meaning(record),

@@ -7,7 +7,7 @@ from firmware_stubs.assembly.hands import Hands
 from firmware_stubs.assembly.harnessed import HarnessedPlant
 from firmware_stubs.assembly.leaks import Volumes
 from firmware_stubs.assembly.ledger import AssemblyRule, Damage
-from firmware_stubs.assembly.module import SPARES, Lot, Module, lot_of
+from firmware_stubs.assembly.module import SPARES, Lot, Module, lot_of, others_of
 from firmware_stubs.assembly.probes import Frame, Probes
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "Probes",
     "Volumes",
     "lot_of",
+    "others_of",
 ]

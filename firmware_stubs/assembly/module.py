@@ -12,13 +12,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bmsctl.domain.parts import kind_of, number_of
 from bmsctl.domain.ports import ModuleData
 from bmsctl.domain.units import Ohm, Second, Volt
 from bmsctl.protocols.part_label import PartLabel
 from firmware_stubs.assembly.condition import AssemblyCondition
 from firmware_stubs.plant import Plant
 from firmware_stubs.plant.cells import OCV_SOC, OCV_V, Cells
-from firmware_stubs.population import F64, REFERENCE_C, AssemblyUnit, draw_assembly, draw_pack, module_serial
+from firmware_stubs.plant.condition import Others
+from firmware_stubs.population import (
+    F64,
+    REFERENCE_C,
+    AssemblyUnit,
+    ModuleUnit,
+    PackFacts,
+    draw_assembly,
+    draw_pack,
+    module_serial,
+)
 
 SPARES = 3
 """Other modules of the lot that wait."""
@@ -75,9 +86,9 @@ def lot_of(plant: Plant, condition: AssemblyCondition, part_number: str, seed: i
     good_ohm = plant.facts.acir_ohm * _shares(plant, draw_pack(plant.facts, seed).group_ohm)
     lot_v = float(np.interp(plant.unit.soc, OCV_SOC, OCV_V)) + drawn.lot_ocv_v
     own = _own(plant, drawn, part_number, seed)
-    spares = _spares(drawn, own, lot_v, float(good_ohm.mean()), seed)
+    spares = _spares(plant, drawn, own, seed)
     labelled = _mislabelled(own, condition)
-    data = _records(plant, (*own, *spares), lot_v, float(good_ohm.mean()))
+    data = _records(plant, drawn, (*own, *spares), lot_v, float(good_ohm.mean()))
     for module, known in zip(labelled, own, strict=True):
         if module.label.part_number != part_number:
             record = replace(data[known.serial], serial=module.label.serial, part_number=module.label.part_number)
@@ -110,20 +121,30 @@ def _own(plant: Plant, drawn: AssemblyUnit, part_number: str, seed: int) -> tupl
     )
 
 
-def _spares(drawn: AssemblyUnit, own: Sequence[Module], lot_v: float, lot_ohm: float, seed: int) -> tuple[Module, ...]:
+def others_of(facts: PackFacts, seed: int, parts: Mapping[str, str]) -> Others:
+    """The modules in a pack that are not its slots' own. `parts`: serials of what is in it, by slot."""
+    cells = facts.series // facts.modules
+    lot: list[int | ModuleUnit] = [*range(1, facts.modules + 1), *draw_assembly(facts, seed, SPARES).spares]
+    known = {module_serial(cells, seed, number): module for number, module in enumerate(lot, 1)}
+    inside = {number_of(slot): serial for slot, serial in parts.items() if kind_of(slot) == "module"}
+    return {slot: known[serial] for slot, serial in inside.items() if known.get(serial, slot) != slot}
+
+
+def _spares(plant: Plant, drawn: AssemblyUnit, own: Sequence[Module], seed: int) -> tuple[Module, ...]:
     """Modules that are like the pack's; their serials go on from its."""
     cells = len(own[0].cell_v)
     temperature_c = sum(module.temperature_c for module in own) / len(own)
+    pack_v = float(np.interp(plant.unit.soc, OCV_SOC, OCV_V))
     spares = []
-    for index in range(SPARES):
-        number = len(own) + index
+    for number, unit in enumerate(drawn.spares, len(own)):
         serial = module_serial(cells, seed, number + 1)
+        share = float(unit.group_ohm.mean()) / plant.facts.group_ohm
         spares.append(
             Module(
                 serial=serial,
                 label=own[0].label._replace(serial=serial),
-                cell_v=lot_v + drawn.spare_ocv_v[index] + drawn.spare_rest_v[index],
-                acir_ohm=float(lot_ohm * drawn.acir_share[number]),
+                cell_v=pack_v + unit.rest_spread_v,
+                acir_ohm=plant.facts.acir_ohm * share * float(drawn.acir_share[number]),
                 temperature_c=temperature_c,
                 insulation_ohm=float(drawn.insulation_ohm[number]),
             )
@@ -145,14 +166,20 @@ def _mislabelled(own: Sequence[Module], condition: AssemblyCondition) -> tuple[M
     return tuple(modules)
 
 
-def _records(plant: Plant, modules: Sequence[Module], lot_v: float, lot_ohm: float) -> dict[str, ModuleData]:
-    """What is on record of modules: the incoming inspection of the pack's own, and the like of the spares."""
+def _records(
+    plant: Plant, drawn: AssemblyUnit, modules: Sequence[Module], lot_v: float, lot_ohm: float
+) -> dict[str, ModuleData]:
+    """What the incoming inspection has on record of the pack's own modules, and of the spares."""
     incoming = {module.slot: module for module in plant.incoming_modules()}
-    fallen_v = float(plant.unit.self_discharge_v_per_h.mean()) * plant.unit.age_s / 3600.0
     data = {}
     for number, module in enumerate(modules, 1):
         younger_s = SPARE_YOUNGER_S * max(0, number - len(incoming))
-        cell_v = incoming[number].voltage_v if number in incoming else (module.cell_v + fallen_v).tolist()
+        if number in incoming:
+            cell_v = incoming[number].voltage_v
+        else:
+            unit = drawn.spares[number - len(incoming) - 1]
+            hours = (plant.unit.age_s - younger_s) / 3600.0
+            cell_v = (module.cell_v + unit.self_discharge_v_per_h * hours + unit.incoming_error_v).tolist()
         data[module.serial] = ModuleData(
             serial=module.serial,
             part_number=module.label.part_number,

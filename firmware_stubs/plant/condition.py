@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -11,7 +11,10 @@ from bmsctl.domain.ports import Relay
 from bmsctl.errors import ScenarioError
 from firmware_stubs.plant.breakdown import RECOVERED_V
 from firmware_stubs.plant.circuit import CONTACT_OHM, LEAST_Y_FARAD
-from firmware_stubs.population import BONDING_POINTS, JOINT_OHM, PackFacts, PackUnit
+from firmware_stubs.population import BONDING_POINTS, JOINT_OHM, ModuleUnit, PackFacts, PackUnit
+
+Others = Mapping[int, int | ModuleUnit]
+"""Modules that are in a pack instead of its own, by slot: that of another of its slots, by number, or one of others."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,17 @@ def damaged(facts: PackFacts, unit: PackUnit, condition: PlantCondition) -> Pack
         outer_neg_ohm=_parallel_ohm(unit.outer_neg_ohm, condition.outer_neg_ohm),
         y_farad=unit.y_farad if condition.y_farad is None else condition.y_farad,
     )
+
+
+def rebuilt(facts: PackFacts, unit: PackUnit, others: Others) -> PackUnit:
+    """The pack with other modules in these slots; what was wrong with the cells that were in them went with them."""
+    changed = {}
+    for each in fields(ModuleUnit):
+        own = getattr(unit, each.name).reshape(facts.modules, -1)
+        changed[each.name] = own.copy()
+        for slot, other in others.items():
+            changed[each.name][slot - 1] = own[other - 1] if isinstance(other, int) else getattr(other, each.name)
+    return replace(unit, **{name: values.ravel() for name, values in changed.items()})
 
 
 def _check_parts(facts: PackFacts, condition: PlantCondition) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from firmware_stubs.plant import ledger as rules
 from firmware_stubs.plant.breakdown import Flash, next_flash
 from firmware_stubs.plant.cells import Cells, Flow
 from firmware_stubs.plant.circuit import CONTACTS, SWITCHES, TESTER_REST_OHM, Circuit, Element
-from firmware_stubs.plant.condition import PlantCondition, damaged
+from firmware_stubs.plant.condition import Others, PlantCondition, damaged, rebuilt
 from firmware_stubs.plant.contactor import Contactor
 from firmware_stubs.plant.harness import Harness
 from firmware_stubs.plant.history import History
@@ -24,6 +25,7 @@ from firmware_stubs.population import PackFacts, draw_pack, draw_station
 
 F64 = NDArray[np.float64]
 
+NO_OTHERS: Others = MappingProxyType({})
 CHARGING = SWITCHES[Relay.MAIN_PLUS] | SWITCHES[Relay.MAIN_MINUS] | SWITCHES[Element.CYCLER]
 """What must be closed for the cycler's current to flow."""
 
@@ -45,8 +47,8 @@ class Plant:
     `on_switch`: called with the time of every event, once it has happened.
     """
 
-    def __init__(self, pack: PackFacts, condition: PlantCondition, seed: int) -> None:
-        unit = damaged(pack, draw_pack(pack, seed), condition)
+    def __init__(self, pack: PackFacts, condition: PlantCondition, seed: int, others: Others = NO_OTHERS) -> None:
+        unit = rebuilt(pack, damaged(pack, draw_pack(pack, seed), condition), others)
         self.facts = pack
         self.unit = unit
         self.station = draw_station(seed)

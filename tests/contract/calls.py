@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from _pytest.mark import ParameterSet
 
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.ports import Resistor, Route
 from bmsctl.domain.units import Ampere, Ohm, Second, Volt
 from firmware_stubs.ports import BUS_OF
-from tests.contract.station import SUPPLY, SUPPLY_LIMIT, Station
+from tests.contract.stacking import Stacking
+from tests.contract.station import SUPPLY, SUPPLY_LIMIT, AnyStation, Station
 
 Call = Callable[[Lease], Awaitable[object]]
 
@@ -155,7 +160,38 @@ def _label_printer(station: Station) -> PortCalls:
     return PortCalls({"print": lambda lease: station.devices.label_printer.print(lease, *LABEL)})
 
 
-_TABLE: Mapping[str, Callable[[Station], PortCalls]] = {
+def _battery_tester(station: Stacking) -> PortCalls:
+    tester = station.devices.battery_tester
+    return PortCalls(
+        {"identify": tester.identify, "measure": lambda lease: tester.measure(lease, *station.battery_ranges)},
+        ready=station.frame_on_module,
+    )
+
+
+def _nutrunner(station: Stacking) -> PortCalls:
+    nutrunner = station.devices.nutrunner
+    return PortCalls(
+        {
+            "identify": nutrunner.identify,
+            "newest_id": nutrunner.newest_id,
+            "stored": lambda lease: nutrunner.stored(lease, 1),
+            "enable": lambda lease: nutrunner.enable(lease, station.vin, station.parameter_set),
+            "disable": nutrunner.disable,
+        },
+        off=(nutrunner.off,),
+    )
+
+
+def _leak_tester(station: Stacking) -> PortCalls:
+    tester = station.devices.leak_tester
+    return PortCalls(
+        {"identify": tester.identify, "test": lambda lease: tester.test(lease, station.leak_test)},
+        off=(tester.off,),
+        ready=station.hose_on_plate,
+    )
+
+
+_TABLE: Mapping[str, Callable[[Any], PortCalls]] = {
     "plc": _plc,
     "matrix": _matrix,
     "bms": _bms,
@@ -167,14 +203,28 @@ _TABLE: Mapping[str, Callable[[Station], PortCalls]] = {
     "cycler": _cycler,
     "scanner": _scanner,
     "label_printer": _label_printer,
+    "battery_tester": _battery_tester,
+    "nutrunner": _nutrunner,
+    "leak_tester": _leak_tester,
 }
 
 DEVICES = tuple(_TABLE)
 ON_CAN = tuple(BUS_OF)
 ON_SERIAL = tuple(device for device in DEVICES if device not in BUS_OF)
+OFF_BY_THEMSELVES = ("ohmmeter", "scanner", "label_printer", "battery_tester")
+"""Nothing of them stays on, so they are not asked off."""
+WITHOUT_NAME = ("scanner", "label_printer")
+"""They do not say who they are."""
+
+_MARKS = {"battery_tester": ("stacking",), "nutrunner": ("stacking", "tcp"), "leak_tester": ("stacking",)}
 
 
-def calls_of(station: Station, device: str) -> PortCalls:
+def parameters(*devices: str) -> list[ParameterSet]:
+    """These devices, each at the station that has it."""
+    return [pytest.param(each, marks=[getattr(pytest.mark, mark) for mark in _MARKS.get(each, ())]) for each in devices]
+
+
+def calls_of(station: AnyStation, device: str) -> PortCalls:
     """The calls of a device's port."""
     return _TABLE[device](station)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,18 @@ from typing import Any
 import pytest
 
 from hil.bench import own_bench
-from tests.contract.station import Station
-from tests.contract.worlds import ContractWorld, InMemory, OnBench
+from tests.contract.station import AnyStation
+from tests.contract.worlds import ContractWorld, InMemory, OnBench, OnLines, StackingInMemory
 
 HERE = Path(__file__).parent
 
 SIM = pytest.param("in_memory", id="sim")
 BENCH = pytest.param("on_bench", id="bench", marks=pytest.mark.bench)
 VCAN = pytest.param("on_vcan", id="vcan", marks=pytest.mark.vcan)
+TCP = pytest.param("on_tcp", id="tcp", marks=pytest.mark.bench)
 REAL_TIME = {"bench", "vcan"}
+STACKING = {"in_memory": "stacking_in_memory", "on_bench": "on_lines", "on_tcp": "on_tcp"}
+"""Fixtures of the stacking station's worlds, by what the end-of-line station's are called."""
 
 STALL = "stall"
 """Name of a test's property: what was stalled when it failed and was tried again; as many as there were."""
@@ -27,12 +31,28 @@ STALL = "stall"
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "scenario(text): what is wrong with the pack or the station, as a scenario file")
     config.addinivalue_line("markers", "bus_off: takes the station's controller off a bus, which no vcan can")
+    config.addinivalue_line("markers", "stacking: of a device of the stacking station, on a serial line or in memory")
+    config.addinivalue_line("markers", "tcp: of a device that is behind TCP in a plant")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "station" in metafunc.fixturenames:
-        loses_bus = metafunc.definition.get_closest_marker("bus_off") is not None
-        metafunc.parametrize("station", [SIM, BENCH] if loses_bus else [SIM, BENCH, VCAN], indirect=True)
+        metafunc.parametrize("station", [SIM, BENCH, VCAN, TCP], indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out the worlds that a contract cannot be kept in."""
+    items[:] = [item for item in items if not isinstance(item, pytest.Function) or _possible(item)]
+
+
+def _possible(item: pytest.Function) -> bool:
+    if HERE not in item.path.parents or "station" not in item.fixturenames:
+        return True
+    world = item.callspec.params["station"]
+    if world == "on_tcp":
+        return item.get_closest_marker("tcp") is not None
+    no_vcan = any(item.get_closest_marker(name) is not None for name in ("bus_off", "stacking"))
+    return world != "on_vcan" or not no_vcan
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +75,36 @@ def on_vcan() -> Iterator[OnBench]:
         yield OnBench(bench.layout)
 
 
+@pytest.fixture(scope="session")
+def stacking_in_memory() -> StackingInMemory:
+    """The stacking station: wires in memory, virtual time."""
+    return StackingInMemory()
+
+
+@pytest.fixture(scope="session")
+def on_lines() -> Iterator[OnLines]:
+    """The stacking station: pseudo-terminals, real time."""
+    yield from _on_lines(frozenset())
+
+
+@pytest.fixture(scope="session")
+def on_tcp() -> Iterator[OnLines]:
+    """The stacking station, its tightening controller behind TCP."""
+    yield from _on_lines(frozenset({"nutrunner"}))
+
+
+def _on_lines(over_tcp: frozenset[str]) -> Iterator[OnLines]:
+    with tempfile.TemporaryDirectory(prefix="bmsctl-lines-") as folder:
+        world = OnLines(Path(folder), over_tcp)
+        yield world
+        world.close()
+
+
 @pytest.fixture
 def station(request: pytest.FixtureRequest) -> ContractWorld:
     """The world in which a test's station is built; the test itself is given that station."""
-    world: ContractWorld = request.getfixturevalue(request.param)
+    stacking = request.node.get_closest_marker("stacking") is not None
+    world: ContractWorld = request.getfixturevalue(STACKING[request.param] if stacking else request.param)
     return world
 
 
@@ -72,7 +118,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}
     world: ContractWorld = arguments.pop("station")
 
-    async def contract(station: Station) -> None:
+    async def contract(station: AnyStation) -> None:
         async with station.in_use():
             await test(station=station, **arguments)
 

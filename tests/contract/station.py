@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Set
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from bmsctl.compose.eol import devices_of
 from bmsctl.domain.lease import Lease, LeaseBook
@@ -18,6 +18,7 @@ from bmsctl.domain.units import Ampere, Second, Volt
 from bmsctl.domain.world import Site
 from bmsctl.errors import BmsctlError, DeviceError
 from bmsctl.stations.eol.safe import MakeSafe
+from bmsctl.stations.safe import SafetyAction
 from firmware_stubs.ports import BUS_OF
 
 T = TypeVar("T")
@@ -67,17 +68,27 @@ class FarEnd(Protocol):
         ...
 
 
-class Station:
-    """Drivers over the wires of some site, whose PLC is answered. Build inside the running loop."""
+Safety = Callable[[Any, LeaseBook, Callable[[], float]], SafetyAction]
 
-    def __init__(self, site: Site, far_end: FarEnd, recipe: Recipe) -> None:
+
+class AnyStation:
+    """Devices over the wires of some site, whose PLC is answered. Build inside the running loop.
+
+    `devices`: as the station's kind has them.
+    """
+
+    kind: str
+    devices: Any
+
+    def __init__(self, site: Site, far_end: FarEnd, recipe: Recipe, safety: Safety) -> None:
+        """`safety`: makes the station's safety action of its devices, leases and clock."""
         self.recipe = recipe
         self.far_end = far_end
-        self.devices = devices_of(site, recipe.pack)
         self.now = asyncio.get_running_loop().time
         self.leases = LeaseBook(self.now)
         self.statuses: list[PlcStatus] = []
         self._site = site
+        self._safety = safety
         self._held: dict[str, Lease] = {}
         self._runs = itertools.count(1)
         self._challenged_s = -math.inf
@@ -85,7 +96,7 @@ class Station:
 
     def step(self, run: str) -> StepRecipe:
         """A step of the recipe."""
-        return next(step for step in self.recipe.steps("eol") if step.run == run)
+        return next(step for step in self.recipe.steps(self.kind) if step.run == run)
 
     def lease(self, device: str) -> Lease:
         """The device's living lease."""
@@ -126,7 +137,7 @@ class Station:
             yield
         finally:
             self.leases.revoke_all()
-            make_safe = MakeSafe(self.devices, self.leases, self.now)
+            make_safe = self._safety(self.devices, self.leases, self.now)
             make_safe.ask_off()
             if not self._wire_lost:
                 report = await make_safe.run()
@@ -200,6 +211,16 @@ class Station:
     async def permitted(self) -> None:
         """High voltage is permitted, by a new token."""
         await self.devices.plc.permit(self.lease("plc"), self.token())
+
+
+class Station(AnyStation):
+    """The end-of-line station."""
+
+    kind = "eol"
+
+    def __init__(self, site: Site, far_end: FarEnd, recipe: Recipe) -> None:
+        super().__init__(site, far_end, recipe, MakeSafe)
+        self.devices = devices_of(site, recipe.pack)
 
     async def onto_testers(self, tester: Route) -> None:
         """A tester lies at both poles, where no contactor can close."""

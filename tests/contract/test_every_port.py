@@ -5,16 +5,26 @@ from __future__ import annotations
 import pytest
 
 from bmsctl.errors import BmsctlError, DeviceError, DeviceTimeout, LeaseRevoked, LinkDown, ReplyInvalid
-from tests.contract.calls import DEVICES, ON_CAN, ON_SERIAL, PortCalls, calls_of, silent
-from tests.contract.station import FRESH_S, Station, outcome_of
+from tests.contract.calls import (
+    DEVICES,
+    OFF_BY_THEMSELVES,
+    ON_CAN,
+    ON_SERIAL,
+    WITHOUT_NAME,
+    PortCalls,
+    calls_of,
+    parameters,
+    silent,
+)
+from tests.contract.station import FRESH_S, AnyStation, outcome_of
 
 ROUNDING_S = 1e-6
 
-every_device = pytest.mark.parametrize("device", DEVICES)
-every_serial_device = pytest.mark.parametrize("device", ON_SERIAL)
+every_device = pytest.mark.parametrize("device", parameters(*DEVICES))
+every_serial_device = pytest.mark.parametrize("device", parameters(*ON_SERIAL))
 
 
-async def ready(station: Station, device: str) -> PortCalls:
+async def ready(station: AnyStation, device: str) -> PortCalls:
     calls = calls_of(station, device)
     if calls.ready is not None:
         await calls.ready()
@@ -22,7 +32,7 @@ async def ready(station: Station, device: str) -> PortCalls:
 
 
 @every_device
-async def test_every_call_succeeds_and_refreshes_the_lease(station: Station, device: str) -> None:
+async def test_every_call_succeeds_and_refreshes_the_lease(station: AnyStation, device: str) -> None:
     calls = await ready(station, device)
     lease = station.lease(device)
     for name, call in calls.every.items():
@@ -35,7 +45,7 @@ async def test_every_call_succeeds_and_refreshes_the_lease(station: Station, dev
 
 
 @every_device
-async def test_a_silent_device_ends_every_call_by_its_deadline(station: Station, device: str) -> None:
+async def test_a_silent_device_ends_every_call_by_its_deadline(station: AnyStation, device: str) -> None:
     calls = await ready(station, device)
     async with station.disturbed(silent(device), device):
         for name, call in calls.every.items():
@@ -45,7 +55,7 @@ async def test_a_silent_device_ends_every_call_by_its_deadline(station: Station,
 
 
 @every_device
-async def test_a_silent_device_is_not_fresh_for_longer_than_its_call(station: Station, device: str) -> None:
+async def test_a_silent_device_is_not_fresh_for_longer_than_its_call(station: AnyStation, device: str) -> None:
     calls = await ready(station, device)
     call = next(iter(calls.commands.values()))
     async with station.disturbed(silent(device), device):
@@ -56,7 +66,7 @@ async def test_a_silent_device_is_not_fresh_for_longer_than_its_call(station: St
 
 @pytest.mark.bus_off
 @pytest.mark.parametrize("device", ON_CAN)
-async def test_a_bus_off_is_told_from_a_silent_device(station: Station, device: str) -> None:
+async def test_a_bus_off_is_told_from_a_silent_device(station: AnyStation, device: str) -> None:
     calls = await ready(station, device)
     async with station.disturbed("can.bus_off", device):
         await tell_a_dead_wire(station, device, calls)
@@ -64,7 +74,7 @@ async def test_a_bus_off_is_told_from_a_silent_device(station: Station, device: 
 
 @every_serial_device
 async def test_an_unplugged_line_is_told_from_a_silent_device_and_carries_no_older_lease(
-    station: Station, device: str
+    station: AnyStation, device: str
 ) -> None:
     calls = await ready(station, device)
     older = station.lease(device)
@@ -77,7 +87,7 @@ async def test_an_unplugged_line_is_told_from_a_silent_device_and_carries_no_old
     await station.until_it_succeeds(lambda: next(iter(calls.commands.values()))(station.lease(device)))
 
 
-async def tell_a_dead_wire(station: Station, device: str, calls: PortCalls) -> None:
+async def tell_a_dead_wire(station: AnyStation, device: str, calls: PortCalls) -> None:
     """Commands name the link; asking off does not raise."""
     for name, call in calls.commands.items():
         outcome = await outcome_of(call(station.lease(device)))
@@ -87,7 +97,7 @@ async def tell_a_dead_wire(station: Station, device: str, calls: PortCalls) -> N
 
 
 @every_device
-async def test_a_revoked_lease_commands_nothing(station: Station, device: str) -> None:
+async def test_a_revoked_lease_commands_nothing(station: AnyStation, device: str) -> None:
     calls = await ready(station, device)
     lease = station.lease(device)
     station.leases.revoke_all()
@@ -97,7 +107,7 @@ async def test_a_revoked_lease_commands_nothing(station: Station, device: str) -
 
 
 @every_device
-async def test_a_device_that_is_back_is_used_again(station: Station, device: str) -> None:
+async def test_a_device_that_is_back_is_used_again(station: AnyStation, device: str) -> None:
     calls = await ready(station, device)
     call = next(iter(calls.commands.values()))
     async with station.disturbed(silent(device), device):
@@ -111,10 +121,8 @@ async def test_a_device_that_is_back_is_used_again(station: Station, device: str
     await call(station.lease(device))
 
 
-@pytest.mark.parametrize(
-    "device", [device for device in DEVICES if device not in ("ohmmeter", "scanner", "label_printer")]
-)
-async def test_asking_off_takes_no_lease_and_never_raises(station: Station, device: str) -> None:
+@pytest.mark.parametrize("device", parameters(*(each for each in DEVICES if each not in OFF_BY_THEMSELVES)))
+async def test_asking_off_takes_no_lease_and_never_raises(station: AnyStation, device: str) -> None:
     calls = calls_of(station, device)
     assert calls.off
     station.leases.revoke_all()
@@ -126,7 +134,7 @@ async def test_asking_off_takes_no_lease_and_never_raises(station: Station, devi
 
 
 @every_serial_device
-async def test_an_answer_in_pieces_is_the_same_answer(station: Station, device: str) -> None:
+async def test_an_answer_in_pieces_is_the_same_answer(station: AnyStation, device: str) -> None:
     calls = await ready(station, device)
     async with station.disturbed("serial.split", device):
         for call in calls.commands.values():
@@ -134,7 +142,7 @@ async def test_an_answer_in_pieces_is_the_same_answer(station: Station, device: 
 
 
 @every_serial_device
-async def test_the_answer_to_another_question_is_never_taken(station: Station, device: str) -> None:
+async def test_the_answer_to_another_question_is_never_taken(station: AnyStation, device: str) -> None:
     calls = await ready(station, device)
     call = next(iter(calls.commands.values()))
     async with station.disturbed("serial.late", device):
@@ -142,8 +150,8 @@ async def test_the_answer_to_another_question_is_never_taken(station: Station, d
         assert isinstance(outcome, (DeviceTimeout, ReplyInvalid)), outcome
 
 
-@pytest.mark.parametrize("device", [device for device in ON_SERIAL if device not in ("scanner", "label_printer")])
-async def test_noise_never_changes_who_a_device_is(station: Station, device: str) -> None:
+@pytest.mark.parametrize("device", parameters(*(each for each in ON_SERIAL if each not in WITHOUT_NAME)))
+async def test_noise_never_changes_who_a_device_is(station: AnyStation, device: str) -> None:
     identify = calls_of(station, device).commands["identify"]
     who = await identify(station.lease(device))
     async with station.disturbed("serial.garbage", device):

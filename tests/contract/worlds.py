@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from bmsctl.compose.recipes import RecipeBook
@@ -11,11 +13,15 @@ from bmsctl.domain.recipe import Recipe
 from bmsctl.drivers.links.threads import beside
 from firmware_stubs.disturbances import Disturbances
 from firmware_stubs.faults import FAULTS
+from firmware_stubs.ports import STACKING_SERIAL
 from firmware_stubs.world import SimSite, SimWorld
 from hil.control import Control
 from hil.layout import Layout
+from hil.stubs.ptys import Pty
 from hil.world import HilWorld
-from tests.contract.station import Station
+from tests.contract.lines import LineWorld
+from tests.contract.stacking import Hands, Stacking
+from tests.contract.station import AnyStation, Station
 
 RECIPE: Recipe = RecipeBook(None).by_pack("AS52")
 SEED = 11
@@ -24,7 +30,7 @@ ATTEMPTS = 5
 STALL_S = 0.02
 """So short a stall may be why: two periods of the BMS's fastest frame, whose counter then seems to jump."""
 
-Contract = Callable[[Station], Awaitable[None]]
+Contract = Callable[[AnyStation], Awaitable[None]]
 
 
 class ContractWorld(Protocol):
@@ -83,11 +89,27 @@ class BenchFarEnd:
         await beside(partial(self._control.ask, "reset_plc"))
 
 
-class OnBench:
-    """Stubs behind real wires, in real time; implements ContractWorld."""
+class StackingInMemory:
+    """The stacking station's stubs on wires in memory, on virtual time; implements ContractWorld."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
+    def run(self, contract: Contract, *, scenario: str | None, on_stall: Callable[[str], None]) -> list[str]:
+        world = SimWorld(RECIPE, seed=SEED, scenario=scenario, scenario_file="contract", at="stacking")
+        world.run(_stacking(contract))
+        return world.findings()
+
+
+class RealTimeWorld(Protocol):
+    """What a world in real time is to contracts. `stalls`: of its processes after a run, by name."""
+
+    stalls: dict[str, float]
+
+    def findings(self) -> list[str]:
+        """What an observer found wrong."""
+        ...
+
+
+class InRealTime(ABC):
+    """Tries a contract again that fails while the machine stalls a process of its world; implements ContractWorld."""
 
     def run(self, contract: Contract, *, scenario: str | None, on_stall: Callable[[str], None]) -> list[str]:
         for _ in range(ATTEMPTS - 1):
@@ -103,6 +125,21 @@ class OnBench:
             on_stall(_stalls(world))
         return self._run(self._world(scenario), contract)
 
+    @abstractmethod
+    def _world(self, scenario: str | None) -> Any:
+        """A world that has not run."""
+
+    @abstractmethod
+    def _run(self, world: Any, contract: Contract) -> list[str]:
+        """Run a contract in it; what was found wrong."""
+
+
+class OnBench(InRealTime):
+    """Stubs behind real wires, in a process of their own."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
     def _world(self, scenario: str | None) -> HilWorld:
         folder = self._layout.folder
         return HilWorld(RECIPE, seed=SEED, scenario=scenario, scenario_file="contract", folder=folder)
@@ -116,6 +153,44 @@ class OnBench:
         return world.findings()
 
 
-def _stalls(world: HilWorld) -> str:
+class OnLines(InRealTime):
+    """The stacking station's stubs on real serial lines."""
+
+    def __init__(self, folder: Path, over_tcp: frozenset[str] = frozenset()) -> None:
+        """`folder`: for the ports, which are there until `close`; `over_tcp`: devices that are behind TCP."""
+        self._folder = folder
+        self._over_tcp = over_tcp
+        self._ptys = {device: Pty(folder / device) for device in STACKING_SERIAL}
+
+    def close(self) -> None:
+        """Let the ports vanish."""
+        for pty in self._ptys.values():
+            pty.unplug()
+
+    def _world(self, scenario: str | None) -> LineWorld:
+        return LineWorld(
+            RECIPE,
+            seed=SEED,
+            scenario=scenario,
+            ptys=self._ptys,
+            over_tcp=self._over_tcp,
+            tokens=self._folder / "run_tokens",
+        )
+
+    def _run(self, world: LineWorld, contract: Contract) -> list[str]:
+        world.run(_stacking(contract))
+        return world.findings()
+
+
+def _stacking(contract: Contract) -> Callable[[Any], Awaitable[None]]:
+    """A contract at a stacking station whose far end is in this process."""
+
+    async def main(site: Any) -> None:
+        await contract(Stacking(site, Hands(site.wiring, SEED), RECIPE))
+
+    return main
+
+
+def _stalls(world: RealTimeWorld) -> str:
     """The processes that were stalled, in words; empty if none was."""
     return ", ".join(f"{process} {stall_s:.2f} s" for process, stall_s in world.stalls.items() if stall_s > STALL_S)

@@ -1,6 +1,6 @@
-"""Each defect is found at its step with its verdict at twice the limit, and not at half of it.
+"""Each defect is found at its step with its verdict at twice the limit, and, at end of line, not at half of it.
 
-`bmsctl sim defects --seeds 20` runs the same table on more packs.
+`bmsctl sim defects --seeds 20` runs the whole table on more packs.
 """
 
 from __future__ import annotations
@@ -16,17 +16,20 @@ from bmsctl.domain.world import DefectCase
 from firmware_stubs.defects import DEFECTS
 from tests.support.simulate import RECIPE, Simulation, defect, first_not_pass
 
-CASES = defect_cases("sim", RECIPE)
+EOL = defect_cases("sim", RECIPE, "eol")
+STACKING = defect_cases("sim", RECIPE, "stacking")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [*EOL, *(case for case in STACKING if case.expected)], ids=lambda case: f"{case.station} {case.name}"
+)
 def test_every_defect_shows_where_it_belongs(case: DefectCase) -> None:
-    (outcome,) = run_jobs([SimJob(case.name, RECIPE.id, 3, case.scenario)], None, 1)
+    (outcome,) = run_jobs([SimJob(case.name, RECIPE.id, 3, case.scenario, station=case.station)], None, 1)
     assert difference(case, outcome) == ""
 
 
 def test_the_table_has_every_kind_of_defect() -> None:
-    assert {name.split()[0] for name in (case.name for case in CASES)} == set(DEFECTS)
+    assert {case.name.split()[0] for case in (*EOL, *STACKING)} == set(DEFECTS)
 
 
 @pytest.mark.parametrize("resistance", ["0 Ohm", "10 mOhm"])

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from bmsctl.compose import hardware
 from bmsctl.compose.hardware import HardwareWorld, NoMes, NoScreen
 from bmsctl.compose.recipes import INSTALLED, RecipeBook
 from bmsctl.compose.seed_keys import seed_key
+from bmsctl.compose.terminal_operator import TerminalOperator
 from bmsctl.compose.worlds import open_world
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.ports import Deed, Instruction
@@ -63,3 +70,30 @@ def test_without_screen_and_mes_nothing_is_confirmed_or_known() -> None:
             await NoMes().modules("AS52000000001", Second(1.0))
 
     run(main(), 10.0)
+
+
+def test_the_person_is_asked_at_the_terminal_that_the_program_was_started_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = open_world("hardware", RECIPE, seed=0, scenario=None, station=EXAMPLE)
+    operators = []
+
+    @contextmanager
+    def open_nothing(station: object, *, operator: object, **rest: object) -> Iterator[SimpleNamespace]:
+        operators.append(operator)
+        yield SimpleNamespace(operator=operator)
+
+    async def main(site: object) -> None:
+        """A station with nothing to do."""
+
+    monkeypatch.setattr(hardware, "open_site", open_nothing)
+    master, slave = os.openpty()
+    with open(slave) as terminal, open(os.devnull) as nothing:
+        for stdin in (terminal, nothing, None):
+            monkeypatch.setattr(sys, "stdin", stdin)
+            world.run(main)
+    os.close(master)
+    assert [type(operator) for operator in operators] == [TerminalOperator, NoScreen, NoScreen]
+
+
+def test_the_persons_instructions_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    hardware._say("LOAD tray: Lay the tray")
+    assert capsys.readouterr() == ("", "LOAD tray: Lay the tray\n")

@@ -22,6 +22,8 @@ from bmsctl.domain.units import parse_quantity
         (3.0, None, "3"),
         (0.0005, "F", "500 uF"),
         (2e-14, "A", "0.02 pA"),
+        (7_776_000.0, "s", "90 d"),
+        (3600.0, "s", "3.6 ks"),
     ],
 )
 def test_the_prefix_suits_the_value(value: float, unit: str | None, shown: str) -> None:

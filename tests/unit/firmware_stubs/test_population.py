@@ -102,7 +102,9 @@ def test_parts_of_a_pack_are_the_same_however_many_modules_wait_beside_it() -> N
     assert alone.acir_share.tobytes() == among.acir_share[:4].tobytes()
     assert alone.insulation_ohm.tobytes() == among.insulation_ohm[:4].tobytes()
     assert (alone.housing_leak, alone.coolant_leak) == (among.housing_leak, among.coolant_leak)
-    assert among.spare_rest_v.shape == (3, 24)
+    assert [len(spare.rest_spread_v) for spare in among.spares] == [24, 24, 24]
+    for one, other in zip(draw_assembly(facts, 17, 2).spares, among.spares, strict=False):
+        assert one.group_ohm.tobytes() == other.group_ohm.tobytes()
     assert draw_assembly(facts, 18, 3).housing_leak != among.housing_leak
 
 

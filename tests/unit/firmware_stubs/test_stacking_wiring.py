@@ -10,6 +10,7 @@ import pytest
 from bmsctl.domain.lease import LeaseBook
 from bmsctl.domain.ports import Deed, Instruction
 from bmsctl.domain.units import Second
+from bmsctl.domain.world import AsBuilt
 from bmsctl.protocols.part_label import parse_label
 from firmware_stubs.defects import PackCondition
 from firmware_stubs.plant import PlantCondition
@@ -31,7 +32,8 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
 
 
 def wired(condition: PackCondition = GOOD, built: tuple[str, ...] = ()) -> StackingWiring:
-    return StackingWiring(RECIPE, condition, SEED, SimWires(STACKING_ECUS, STACKING_SERIAL), built)
+    wires = SimWires(STACKING_ECUS, STACKING_SERIAL)
+    return StackingWiring(RECIPE, condition, SEED, wires, AsBuilt(dict.fromkeys(built, "")))
 
 
 async def do(wiring: StackingWiring, deed: Deed, part: str = "", text: str = "", detail: str = "") -> None:

@@ -39,7 +39,7 @@ def measured(step: StepRecipe, values: Mapping[str, float | None], detail: str =
 
 def part(slot: str, **changes: Any) -> dict[str, Any]:
     """A part that is in, nothing known of it."""
-    nothing = {"serial": None, "lot": None, "removed_reason": None, "incoming": [], "tightenings": []}
+    nothing: dict[str, Any] = {"serial": None, "lot": None, "removed_reason": None, "incoming": [], "tightenings": []}
     return {"slot": slot, "part_number": "295X", **nothing} | changes
 
 

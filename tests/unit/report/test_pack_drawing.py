@@ -87,8 +87,8 @@ def test_a_bolt_that_is_bad_after_a_new_one_is_marked_and_tells_both() -> None:
     told = title(svg, "bolt m1.3").splitlines()
     assert told[:3] == ["bolt m1.3: FAIL", "torque 18.1 Nm, FAIL: below low: tightening 4712", "angle 90 deg"]
     assert told[3].startswith("tightening 4712 at ")
-    assert told[4].startswith("before, 4711 at ")
-    assert told[4].endswith("NOK: torque[m1.3]: below low")
+    assert told[4].startswith("before it tightening 4711 at ")
+    assert told[4].endswith(", NOK; taken out: torque[m1.3]: below low")
     rings = [name for name, group in groups(svg).items() if group.find("circle[@class='renewed']") is not None]
     assert rings == ["bolt m1.3"]
 
@@ -138,9 +138,11 @@ def test_a_module_the_wrong_way_round_fails_and_says_its_voltage() -> None:
 
 def test_a_module_taken_out_is_told_with_its_serial_and_why() -> None:
     svg = drawn(reworked())
-    assert title(svg, "module 3").splitlines()[-1] == "before, M-3: replaced"
+    assert title(svg, "module 3").splitlines()[-1] == "before it M-3; taken out: replaced"
     assert "M-3" not in {element.text for element in svg.iter("text")}
     assert css(svg, "bolt m3.1") == "bolt none"
+    assert title(svg, "bolt m3.1").endswith("taken out: came off with module 3")
+    assert groups(svg)["bolt m3.1"].find("circle[@class='renewed']") is None
 
 
 def test_several_bolts_at_one_end_of_a_busbar_share_a_mark_the_gravest_counts() -> None:
@@ -151,10 +153,12 @@ def test_several_bolts_at_one_end_of_a_busbar_share_a_mark_the_gravest_counts() 
         for step in AS52.stacking
     ]
     recipe = Recipe.of(AS52.revision, AS52.pack, {"stacking": steps, "eol": AS52.eol}, {})
-    svg = drawn(record(), recipe)
-    shared = title(svg, "bolt b1.1")
-    assert "bolt b1.2: PASS" in shared
-    assert css(svg, "bolt b1.1") == "bolt PASS"
+    told = record()
+    step = next(made for made in told["steps"] if made["name"] == "busbars")
+    next(each for each in step["measurements"] if each["name"] == "torque[b1.2]")["verdict"] = "FAIL"
+    svg = drawn(told, recipe)
+    assert "bolt b1.2: FAIL" in title(svg, "bolt b1.1")
+    assert css(svg, "bolt b1.1") == "bolt FAIL"
 
 
 def test_texts_are_escaped() -> None:

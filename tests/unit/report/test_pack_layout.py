@@ -47,8 +47,8 @@ def check(drawn: Layout, modules: int) -> None:
         x, y, width, height = module.box
         assert inside(Point(x, y), within)
         assert inside(Point(x + width, y + height), within)
-    for one, other in combinations(drawn.modules, 2):
-        assert not overlap(one.box, other.box)
+    for module, beside in combinations(drawn.modules, 2):
+        assert not overlap(module.box, beside.box)
     for busbar in drawn.busbars:
         assert all(inside(point, within) for point in busbar.course)
         assert not any(inside(end, module.box) for end in busbar.course for module in drawn.modules)

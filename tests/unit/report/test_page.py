@@ -159,7 +159,8 @@ def test_texts_are_escaped_wherever_they_come_from(told: Told) -> None:
     bad["reason"] = EVIL
     failing = next(each for each in bad["measurements"] if each["verdict"] == "FAIL")
     failing["reason"] = f"above high: {EVIL}"
-    part: Mapping[str, Any] = {"slot": EVIL, "part_number": EVIL, "serial": EVIL, "lot": EVIL, "removed_reason": EVIL}
+    slot = dict.fromkeys(("slot", "part_number", "serial", "lot", "removed_reason"), EVIL)
+    part: Mapping[str, Any] = {**slot, "incoming": [], "tightenings": []}
     texts = dict.fromkeys(("pack_serial", "reason", "operator", "vehicle", "pack", "world", "record_id"), EVIL)
     made = rendered(told, steps=steps, genealogy=[part], **texts)
     assert "script" not in {name for name, _ in made.page.tags}

@@ -37,7 +37,7 @@ def test_what_a_failed_step_did_not_come_to_is_not_done() -> None:
     results = PackResults(bad_bolt(), AS52)
     assert verdicts(results, *PARTS) == ["PASS", "PASS", "PASS", "PASS", "FAIL", None, None, None, None]
     assert [each["value"] for each in results.of("m1.3").measurements] == [18.1, 90.0]
-    assert results.of("m4.8").measurements == ()
+    assert not results.of("m4.8").measurements
 
 
 def test_a_replaced_bolt_is_in_and_the_first_one_was() -> None:

@@ -91,6 +91,24 @@ def test_curves_tell_what_was_measured_by_them() -> None:
     assert precharge.caption.endswith("Precharge resistance 49.7 Ohm.")
 
 
+def test_a_leak_test_shows_its_pressure_and_where_it_had_settled() -> None:
+    time_s = np.arange(0.0, 50.5, 0.5)
+    traces = {
+        ("coolant_leak", "time"): Trace("s", None, time_s),
+        ("coolant_leak", "pressure"): Trace("Pa", None, 2e5 - 10.0 * time_s),
+        ("housing_leak", "pressure"): Trace("Pa", None, time_s),
+    }
+    measured: Measured = {("coolant_leak", "leak_rate"): {"value": 0.35, "unit": "cm3/min"}}
+    (plot,) = plots(measured, RECIPE, traces)
+    svg = ElementTree.fromstring(plot.svg)
+    (curve,) = svg.iter("polyline")
+    heights = [float(point.split(",")[1]) for point in (curve.get("points") or "").split()]
+    assert (plot.title, len(heights)) == ("Coolant leak", len(time_s))
+    assert heights == sorted(heights), "the pressure falls"
+    assert {"settled", "gauge pressure, kPa", "199.6"} <= set(texts(svg))
+    assert plot.caption.endswith("Leak rate 0.35 cm3/min.")
+
+
 def test_the_weld_matrix_has_what_was_seen_and_a_dash_for_the_rest() -> None:
     steps = [
         {

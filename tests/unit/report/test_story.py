@@ -10,6 +10,7 @@ from bmsctl.domain.steps import CATALOGUE
 from bmsctl.report import story
 from bmsctl.report.story import findings, skipped
 from tests.support.simulate import RECIPE
+from tests.unit.report.stacked import AS52, bad_bolt, cloned, step_named, stopped, values_until
 
 
 def measurement(**changes: Any) -> dict[str, Any]:
@@ -35,8 +36,9 @@ def record(*measurements: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
     return {"station": "eol", "steps": [{"name": "identify", "verdict": "PASS", "measurements": []}, step]}
 
 
-def test_every_measurement_of_the_catalogue_has_advice() -> None:
-    for spec in CATALOGUE["eol"]:
+@pytest.mark.parametrize("station", ["eol", "stacking"])
+def test_every_measurement_of_the_catalogue_has_advice(station: str) -> None:
+    for spec in CATALOGUE[station]:
         known = story._advice()[spec.name]
         assert set(known) - {"step", "measured"} == set(spec.measures)
         assert all(cause.endswith(".") or cause.endswith("?") for cause, _ in known.values())
@@ -84,3 +86,34 @@ def test_what_passed_or_was_not_run_is_no_finding(verdict: str | None) -> None:
 
 def test_steps_that_were_not_run_are_told_with_the_reason() -> None:
     assert skipped(record(verdict=None)) == [("cells_at_rest", "because")]
+
+
+def test_a_bad_bolt_is_called_a_bolt_with_its_value_and_the_limit_it_missed() -> None:
+    (found,) = findings(bad_bolt(), AS52, AS52.provenance)
+    assert found.measured == "bolt m1.3: torque is 18.1 Nm, below 22.5 Nm (tightening 4712)"
+    origin = AS52.provenance["stacking.bolts.limits.torque.low"]
+    assert found.limit.startswith(f"at least 22.5 Nm, {origin.file} line {origin.line}: ")
+    assert "thread" in found.look
+
+
+@pytest.mark.parametrize(
+    ("run", "name", "value", "expected"),
+    [
+        ("joints", "resistance[j5]", 90e-6, "joint j5: resistance is 90 uOhm, above 40 uOhm (tightening 4712)"),
+        ("place", "voltage[module 2]", -85.0, "module 2: voltage is -85 V, below 78.8 V (tightening 4712)"),
+        ("hvil_loop", "opened[hv]", 2.0, "connector hv: opened is 2 Ohm, below 100 Ohm (tightening 4712)"),
+        ("housing_leak", "leak_rate", 90.0, "leak_rate is 90 cm3/min (tightening 4712)"),
+    ],
+)
+def test_a_part_is_named_as_the_line_names_it(run: str, name: str, value: float, expected: str) -> None:
+    told = stopped(AS52, run, values_until(step_named(AS52, run), [], {name: value}), "FAIL", f"{name}: bad")
+    (found,) = findings(told, AS52, {})
+    assert found.measured == expected
+    assert found.cause != story.STATION_CAUSE
+
+
+def test_a_cloned_label_is_not_called_the_stations_fault() -> None:
+    (found,) = findings(cloned(), AS52, {})
+    assert (found.verdict, found.limit) == ("INVALID", "")
+    assert found.measured.startswith("module 2: ")
+    assert found.cause != story.STATION_CAUSE

@@ -1,0 +1,73 @@
+"""How a pack stands by the store's stacking records: what a simulated far end is to have on its carrier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bmsctl.domain.parts import BMS, coming_off, kind_of
+from bmsctl.domain.rework import CAME_OFF, REPLACED, exchanged
+from bmsctl.domain.verdict import Verdict
+from bmsctl.domain.world import NOT_BUILT, AsBuilt
+from bmsctl.errors import Refused, StoreError
+from bmsctl.store.reader import Reader
+
+STACKING = "stacking"
+
+
+def as_built(store: Path, serial: str, modules: int, replaced: Sequence[str] = ()) -> AsBuilt:
+    """A pack of so many modules as its stacking records leave it, without what comes off with `replaced`."""
+    try:
+        with Reader.open(store) as reader:
+            attempts = [one for one in reader.attempts() if (one.station, one.pack_serial) == (STACKING, serial)]
+            records = [record for one in attempts if (record := reader.record(one.record_id)) is not None]
+    except StoreError:
+        return NOT_BUILT  # the station opens the store next, and says what is wrong with it
+    if not records:
+        return NOT_BUILT
+    parts = _parts(records[-1])
+    off = {each for slot in replaced for each in coming_off(slot, parts, modules)}
+    new = {slot for record in records for slot in _exchanged(record)}
+    new |= {slot for slot in off if exchanged(slot, REPLACED if slot in replaced else CAME_OFF)}
+    flashed = BMS not in off and _passed(records[-1], "bms_flash")
+    return AsBuilt({slot: there for slot, there in parts.items() if slot not in off}, frozenset(new), flashed)
+
+
+def require_no_other(store: Path, serial: str) -> None:
+    """Refuse a tray while that of another pack, which is unfinished, is on the carrier."""
+    try:
+        with Reader.open(store) as reader:
+            left = [one for one in reader.attempts() if one.station == STACKING and one.verdict is None]
+    except StoreError:
+        return
+    others = [str(one.pack_serial) for one in left if one.pack_serial != serial]
+    if others:
+        raise Refused(f"tray {serial} was not started: {', '.join(others)} is unfinished; finish that first")
+
+
+def _parts(record: Mapping[str, Any]) -> dict[str, str]:
+    """What is in, serials by slot; a bolt of which no tightening is on record is not counted: nobody knows."""
+    inside = [part for part in record["genealogy"] if part["removed_reason"] is None]
+    there = [part for part in inside if kind_of(part["slot"]) != "bolt" or part["tightenings"]]
+    return {part["slot"]: part["serial"] or "" for part in there}
+
+
+def _exchanged(record: Mapping[str, Any]) -> Iterator[str]:
+    """Slots whose next part is another one, and those whose module was put aside before it was in."""
+    for part in record["genealogy"]:
+        if part["removed_reason"] is not None and exchanged(part["slot"], part["removed_reason"]):
+            yield part["slot"]
+    for one in _step(record, "modules_in")["measurements"]:
+        if one["verdict"] == Verdict.FAIL:
+            yield one["name"].partition("[")[2].rstrip("]")
+
+
+def _passed(record: Mapping[str, Any], run: str) -> bool:
+    return bool(_step(record, run)["verdict"] == Verdict.PASS)
+
+
+def _step(record: Mapping[str, Any], run: str) -> Mapping[str, Any]:
+    """A step of the record, as one that was not run if it is not there."""
+    empty: Mapping[str, Any] = {"verdict": None, "measurements": []}
+    return next((step for step in record["steps"] if step["name"] == run), empty)
