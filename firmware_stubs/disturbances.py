@@ -12,6 +12,8 @@ from firmware_stubs.can_tampering import Maker, flooding, outvoted, replayed_ans
 from firmware_stubs.faults import SCPI_DEVICES
 from firmware_stubs.noise import Noise
 from firmware_stubs.ports import BUS_OF, Pieces
+from firmware_stubs.stacking_wiring import StackingWiring
+from firmware_stubs.telegram_tampering import frozen_labels, frozen_pressures, frozen_tightenings
 from firmware_stubs.wiring import Wiring
 
 Edit = Callable[[bytes, bytes], bytes]
@@ -22,13 +24,16 @@ READINGS = frozenset({b":MEAS:ARR?", b":MEAS:CURR?", b":FETC:CURR?", b":READ?", 
 MEASURED = READINGS | {b":MEAS:VOLT?", b":FETC:VOLT?", b":FETC:POW?", b":SAFE:RES:ALL:OMET?"}
 """Queries of all that is measured; settings, registers and words are not."""
 
+HANGING = {"nutrunner": frozen_tightenings, "scanner": frozen_labels, "leak_tester": frozen_pressures}
+"""How a device hangs whose telegrams are no answers in SCPI."""
+
 NUMBER = re.compile(rb"[+-]?\d+(?:\.\d+)?(?:E[+-]\d+)?")
 
 
 class Disturbances:
     """Does to one station what its faults say."""
 
-    def __init__(self, wiring: Wiring, seed: int) -> None:
+    def __init__(self, wiring: Wiring | StackingWiring, seed: int) -> None:
         self._wiring = wiring
         self._wires = wiring.wires
         self._noise = Noise(seed, "line.garbage")
@@ -48,11 +53,11 @@ class Disturbances:
         ecu.tamper = maker(ecu) if on else None
 
     def separate_bus(self, device: str, on: bool) -> None:
-        for each in _on_bus_of(device):
+        for each in self._on_bus_of(device):
             self.mute_can(each, on)
 
     def flood_bus(self, device: str, on: bool) -> None:
-        for each in _on_bus_of(device):
+        for each in self._on_bus_of(device):
             self.tamper_can(each, flooding if each == device else outvoted, on)
 
     def mute_serial(self, device: str, on: bool) -> None:
@@ -78,7 +83,9 @@ class Disturbances:
 
     def freeze_readings(self, device: str, on: bool) -> None:
         if device == "digitizer":
-            self._wiring.digitizer.freeze(on)
+            getattr(self._wiring, device).freeze(on)
+        elif device in HANGING:
+            self._tamper(device, HANGING[device]() if on else None)
         else:
             self._edit(device, MEASURED, _frozen(), on)
 
@@ -87,9 +94,15 @@ class Disturbances:
 
     def lose_contact(self, device: str, on: bool) -> None:
         if device == "ohmmeter":
-            self._wiring.ohmmeter.lost_contacts = set(range(1, self._wiring.plant.bonding_points + 1)) if on else set()
+            channels = range(1, self._wiring.ohmmeter_channels + 1)
+            self._wiring.ohmmeter.lost_contacts = set(channels) if on else set()
+        elif isinstance(self._wiring, StackingWiring) and device == "battery_tester":
+            self._wiring.probes.lifted = on
         else:
             getattr(self._wiring, device).lead_open = on
+
+    def lose_results(self, device: str, on: bool) -> None:
+        getattr(self._wiring, device).results_lost = on
 
     def ignore_off(self, device: str, on: bool) -> None:
         getattr(self._wiring, device).stuck = on
@@ -116,11 +129,20 @@ class Disturbances:
         self._wiring.plc.energy.break_discharge(asyncio.get_running_loop().time())
         self._wiring.monitor.excused = True
 
+    def leave(self, on: bool) -> None:
+        self._wiring.operator.absent = on
+
+    def send_unqualified(self, on: bool) -> None:
+        self._wiring.operator.unqualified = on
+
     def press_estop(self) -> None:
         self._wiring.plc.press_estop()
 
     def open_guard(self) -> None:
         self._wiring.plc.open_guard()
+
+    def _on_bus_of(self, device: str) -> list[str]:
+        return [each for each in self._wiring.ecus if BUS_OF[each] == BUS_OF[device]]
 
     def _tamper(self, device: str, tamper: Callable[[bytes], Pieces] | None) -> None:
         self._wires.instrument(device).tamper = tamper
@@ -151,10 +173,6 @@ class Disturbances:
         draws = self._noise.normal(self._garbled, len(data))
         self._garbled += len(data)
         return [(0.0, bytes(byte ^ (0x55 if draw > 1.15 else 0) for byte, draw in zip(data, draws, strict=True)))]
-
-
-def _on_bus_of(device: str) -> list[str]:
-    return [each for each, bus in BUS_OF.items() if bus == BUS_OF[device]]
 
 
 def _split(data: bytes) -> Pieces:

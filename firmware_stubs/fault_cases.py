@@ -1,7 +1,7 @@
-"""The fault table as cases: every fault of the station in steps that rest on what it hits, and what must come of it.
+"""The fault table as cases: every fault of a station in steps that rest on what it hits, and what must come of it.
 
 A station's fault is INVALID, a survived one PASS. The only FAIL is that of contactors which, by the station's own
-meter, do not do what the BMS reports (D9).
+meter, do not do what the BMS reports (D9). The rows of stacking are in `stacking_fault_cases`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from itertools import chain
 
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.world import FaultCase
+from firmware_stubs.fault_case import case as _case
 from firmware_stubs.faults import FAULTS
+from firmware_stubs.stacking_fault_cases import rows as stacking_rows
 
 _SILENT_BMS = "bms: no fresh, undamaged status"
 _NO_ANSWERS = "missed the sequencer's answers"
@@ -34,22 +36,18 @@ OWN_STEPS = ("supply.ignores_off", "supply.overshoot", "supply.link_dead")
 """They matter only while current flows, or test voltage stands."""
 
 
-def cases(recipe: Recipe) -> list[FaultCase]:
-    """Every case of the end-of-line station whose step the recipe runs."""
-    running = {step.run for step in recipe.steps("eol")}
-    table = chain(_can(), _bms(), _diagnostics(), _instruments(), _supplies(), _safety_chain())
-    return [case for case in table if case.begins_in in running]
+def cases(recipe: Recipe, station: str = "eol") -> list[FaultCase]:
+    """Every case of a station whose step the recipe runs.
 
-
-def scenario(kind: str, target: str, step: str, after_s: float = 0.0) -> str:
-    """A scenario with one fault, as TOML."""
-    return f'[[fault]]\nkind = "{kind}"\ntarget = "{target}"\nstep = "{step}"\nafter = "{after_s} s"\n'
-
-
-def _case(kind: str, target: str, step: str, after_s: float, says: str, verdict: str = "INVALID") -> FaultCase:
-    """It shows in the step in which it begins, if it shows."""
-    text, first = scenario(kind, target, step, after_s), None if verdict == "PASS" else step
-    return FaultCase(kind, FAULTS[kind].catalogue_id, target, step, text, verdict, first, says)
+    Raises:
+        LookupError: no such station.
+    """
+    running = {step.run for step in recipe.steps(station)}
+    table = {
+        "eol": lambda: chain(_can(), _bms(), _diagnostics(), _instruments(), _supplies(), _safety_chain()),
+        "stacking": stacking_rows,
+    }[station]
+    return [case._replace(station=station) for case in table() if case.begins_in in running]
 
 
 def _can() -> Iterator[FaultCase]:

@@ -11,15 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bmsctl.domain.steps import STEP_NAMES
 from bmsctl.errors import ScenarioError
 from firmware_stubs import can_tampering as can
 from firmware_stubs.can_tampering import Maker
-from firmware_stubs.ports import BUS_OF, EOL_SERIAL
+from firmware_stubs.ports import BUS_OF, EOL_ECUS, EOL_SERIAL, STACKING_ECUS, STACKING_SERIAL
 from firmware_stubs.scenario import Fault
 
 
 class Disturbable(Protocol):
-    """What faults act on: the sim world's wiring."""
+    """What faults act on: the wiring of a simulated station."""
 
     def mute_can(self, device: str, on: bool) -> None:
         """Unplug the device's CAN transmitter and receiver."""
@@ -81,6 +82,10 @@ class Disturbable(Protocol):
         """The instrument's leads do not touch what they should measure."""
         ...
 
+    def lose_results(self, device: str, on: bool) -> None:
+        """What the device has done stays in its memory: it does not tell of it by itself."""
+        ...
+
     def ignore_off(self, device: str, on: bool) -> None:
         """The supply's output stays as it is, whatever it is told; only its enable still stops it."""
         ...
@@ -109,6 +114,14 @@ class Disturbable(Protocol):
         """The PLC's discharge and proof resistors are open."""
         ...
 
+    def leave(self, on: bool) -> None:
+        """The person leaves the station, or comes back."""
+        ...
+
+    def send_unqualified(self, on: bool) -> None:
+        """Whoever works at the station is not qualified for it."""
+        ...
+
     def press_estop(self) -> None:
         """A person presses the emergency stop."""
         ...
@@ -123,17 +136,32 @@ Act = Callable[[Disturbable, str, bool], None]
 
 @dataclass(frozen=True)
 class FaultKind:
-    """One row of the fault table."""
+    """One row of the fault table. `targets`: at whichever station they are."""
 
     catalogue_id: str
     targets: tuple[str, ...]
     act: Act
 
+    def at(self, station: str) -> tuple[str, ...]:
+        """The targets that a station has."""
+        return tuple(device for device in self.targets if device in TARGETS[station])
+
+
+OPERATOR = "operator"
+TARGETS: Mapping[str, tuple[str, ...]] = {
+    "stacking": (*STACKING_ECUS, *STACKING_SERIAL, OPERATOR),
+    "eol": (*EOL_ECUS, *EOL_SERIAL),
+}
+"""Whom faults may hit, by station."""
+ALL_TARGETS = tuple(dict.fromkeys((*TARGETS["eol"], *TARGETS["stacking"])))
 
 CAN_DEVICES = tuple(BUS_OF)
-SCPI_DEVICES = ("lv_supply", "ohmmeter", "insulation_tester", "withstand_tester", "cycler")
-SAMPLING_DEVICES = ("digitizer", *SCPI_DEVICES)
-CONTACT_DEVICES = ("insulation_tester", "withstand_tester", "ohmmeter")
+SERIAL_DEVICES = tuple(dict.fromkeys((*EOL_SERIAL, *STACKING_SERIAL)))
+SCPI_DEVICES = ("lv_supply", "ohmmeter", "insulation_tester", "withstand_tester", "cycler", "battery_tester")
+SAMPLING_DEVICES = ("digitizer", *SCPI_DEVICES, "leak_tester")
+REPORTING_DEVICES = ("nutrunner", "scanner")
+"""They tell of what has happened, not of what is."""
+CONTACT_DEVICES = ("insulation_tester", "withstand_tester", "ohmmeter", "battery_tester")
 SUPPLIES = ("cycler", "insulation_tester", "withstand_tester", "lv_supply")
 
 
@@ -158,19 +186,24 @@ FAULTS: Mapping[str, FaultKind] = {
     "contactor.stays_open": FaultKind("D9", ("bms",), lambda site, device, on: site.keep_contactors_open(on)),
     "contactor.stays_closed": FaultKind("D9b", ("bms",), lambda site, device, on: site.keep_contactors_closed(on)),
     "bms.revision": _tampered("D12", can.other_revision),
-    "serial.garbage": FaultKind("E1", EOL_SERIAL, lambda site, device, on: site.garble_serial(device, on)),
-    "serial.split": FaultKind("E2", EOL_SERIAL, lambda site, device, on: site.split_serial(device, on)),
-    "serial.late": FaultKind("E3", EOL_SERIAL, lambda site, device, on: site.delay_serial(device, on)),
-    "serial.silent": FaultKind("E3b", EOL_SERIAL, lambda site, device, on: site.mute_serial(device, on)),
-    "serial.unplugged": FaultKind("E4", EOL_SERIAL, lambda site, device, on: site.unplug_serial(device, on)),
-    "serial.restart": FaultKind("E5", EOL_SERIAL, lambda site, device, on: site.restart(device) if on else None),
+    "serial.garbage": FaultKind("E1", SERIAL_DEVICES, lambda site, device, on: site.garble_serial(device, on)),
+    "serial.split": FaultKind("E2", SERIAL_DEVICES, lambda site, device, on: site.split_serial(device, on)),
+    "serial.late": FaultKind("E3", SERIAL_DEVICES, lambda site, device, on: site.delay_serial(device, on)),
+    "serial.silent": FaultKind("E3b", SERIAL_DEVICES, lambda site, device, on: site.mute_serial(device, on)),
+    "serial.unplugged": FaultKind("E4", SERIAL_DEVICES, lambda site, device, on: site.unplug_serial(device, on)),
+    "serial.restart": FaultKind("E5", SERIAL_DEVICES, lambda site, device, on: site.restart(device) if on else None),
     "serial.malformed": FaultKind("E6", SCPI_DEVICES, lambda site, device, on: site.malform_numbers(device, on)),
     "serial.prefix": FaultKind("E7", SCPI_DEVICES, lambda site, device, on: site.slip_prefix(device, on)),
-    "serial.frozen": FaultKind("E8", SAMPLING_DEVICES, lambda site, device, on: site.freeze_readings(device, on)),
+    "serial.frozen": FaultKind(
+        "E8", (*SAMPLING_DEVICES, *REPORTING_DEVICES), lambda site, device, on: site.freeze_readings(device, on)
+    ),
     "supply.link_dead": FaultKind("E9", SUPPLIES, lambda site, device, on: site.mute_serial(device, on)),
     "supply.ignores_off": FaultKind("E10", ("cycler",), lambda site, device, on: site.ignore_off(device, on)),
     "supply.overshoot": FaultKind("E10b", ("cycler",), lambda site, device, on: site.overshoot(device, on)),
     "tester.contact": FaultKind("E11", CONTACT_DEVICES, lambda site, device, on: site.lose_contact(device, on)),
+    "nutrunner.results_lost": FaultKind("E13", ("nutrunner",), lambda site, device, on: site.lose_results(device, on)),
+    "operator.absent": FaultKind("G10", (OPERATOR,), lambda site, device, on: site.leave(on)),
+    "operator.unqualified": FaultKind("G10b", (OPERATOR,), lambda site, device, on: site.send_unqualified(on)),
     "safety.estop": FaultKind("F1", ("plc",), lambda site, device, on: site.press_estop() if on else None),
     "safety.guard": FaultKind("F1b", ("plc",), lambda site, device, on: site.open_guard() if on else None),
     "plc.silent": FaultKind("F2", ("plc",), lambda site, device, on: site.mute_can("plc", on)),
@@ -185,20 +218,28 @@ FAULT_NAMES: Mapping[str, str] = {
 }
 """A fault's name for its name or catalogue number."""
 
-TARGETS = (*CAN_DEVICES, *EOL_SERIAL)
+STATION_OF = {step: station for station, steps in STEP_NAMES.items() for step in steps}
+
+
+def _require_targets(faults: Sequence[Fault]) -> None:
+    """Raise ScenarioError if a fault cannot hit anything, or not its target, at the station of its step."""
+    for fault in faults:
+        station = STATION_OF[fault.step]
+        allowed = FAULTS[fault.kind].at(station)
+        if not allowed:
+            raise ScenarioError(f"{fault.place}: step = {fault.step!r}: the {station} station has nothing that it hits")
+        if fault.target is not None and fault.target not in allowed:
+            raise ScenarioError(f"{fault.place}: target = {fault.target!r}: must be one of {', '.join(allowed)}")
 
 
 class FaultInjector:
-    """Starts each fault of a scenario when its step has started.
+    """Starts each fault of a scenario when its step has started; those of steps of another station never start.
 
     A fault without a target hits the first device of its kind that the step talks to, as soon as it does.
     """
 
     def __init__(self, faults: Sequence[Fault], site: Disturbable) -> None:
-        for fault in faults:
-            if fault.target is not None and fault.target not in FAULTS[fault.kind].targets:
-                allowed = ", ".join(FAULTS[fault.kind].targets)
-                raise ScenarioError(f"{fault.place}: target = {fault.target!r}: must be one of {allowed}")
+        _require_targets(faults)
         self._faults = faults
         self._site = site
         self._talked_to: list[str] = []
@@ -216,12 +257,12 @@ class FaultInjector:
         """The station has sent something to a device."""
         if device not in self._talked_to:
             self._talked_to.append(device)
-        for fault in [fault for fault in self._waiting if device in FAULTS[fault.kind].targets]:
+        for fault in [fault for fault in self._waiting if device in _targets(fault)]:
             self._waiting.remove(fault)
             self._begin(fault, device)
 
     def _due(self, fault: Fault) -> None:
-        targets = FAULTS[fault.kind].targets
+        targets = _targets(fault)
         if fault.target is not None or len(targets) == 1:
             self._begin(fault, fault.target or targets[0])
             return
@@ -236,3 +277,7 @@ class FaultInjector:
         act(self._site, target, True)
         if fault.lasts_s is not None:
             asyncio.get_running_loop().call_later(fault.lasts_s, act, self._site, target, False)
+
+
+def _targets(fault: Fault) -> tuple[str, ...]:
+    return FAULTS[fault.kind].at(STATION_OF[fault.step])

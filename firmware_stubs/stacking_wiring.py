@@ -16,6 +16,7 @@ from firmware_stubs.assembly import (
     HarnessedPlant,
     PackUnderConstruction,
     Probes,
+    ProvedPlant,
     Volumes,
     lot_of,
 )
@@ -33,7 +34,7 @@ from firmware_stubs.people import SimMes, SimOperator, Stock
 from firmware_stubs.plant import Plant
 from firmware_stubs.plc import PlcStub
 from firmware_stubs.population import draw_assembly, facts_of
-from firmware_stubs.ports import Wires
+from firmware_stubs.ports import STACKING_ECUS, Wires
 from firmware_stubs.scanner import ScannerStub
 from firmware_stubs.wiring import StationWiring, energised_by, mated_adapter, pack_serial, variant_of
 
@@ -52,6 +53,8 @@ class StackingMonitor(SafetyMonitor):
 
 class StackingWiring(StationWiring):
     """The stacking station: pack under construction and stubs on its wires, and the people around it."""
+
+    ecus = STACKING_ECUS
 
     def __init__(
         self,
@@ -98,7 +101,7 @@ class StackingWiring(StationWiring):
         self.monitor = StackingMonitor(plant, build)
         self.plc = PlcStub(
             wires.ecu("plc"),
-            plant,
+            ProvedPlant(plant, probes.insulated),
             seed,
             on_supply=self.supply,
             on_energy=self.monitor.permit,
@@ -112,6 +115,11 @@ class StackingWiring(StationWiring):
     def bms_plugged(self) -> bool:
         """Whether harness and signal connector are plugged."""
         return self.build.bms_plugged
+
+    @property
+    def ohmmeter_channels(self) -> int:
+        """How many of the ohmmeter's channels are wired."""
+        return self.probes.bonding_points
 
     def _act(self, instruction: Instruction) -> None:
         """A person has done what was asked."""

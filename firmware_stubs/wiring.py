@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from bmsctl.domain.links import CanFrame
 from bmsctl.domain.ports import BmsIdentity
@@ -25,7 +26,7 @@ from firmware_stubs.people import SimMes, SimOperator
 from firmware_stubs.plant import Plant
 from firmware_stubs.plc import PlcStub
 from firmware_stubs.population import facts_of
-from firmware_stubs.ports import Wires
+from firmware_stubs.ports import EOL_ECUS, Wires
 from firmware_stubs.scanner import ScannerStub
 from firmware_stubs.withstand_tester import WithstandTesterStub
 
@@ -35,6 +36,8 @@ MODULE_PART_NUMBER = "295M24112R"
 class StationWiring:
     """What both stations have: taps on all that leaves them, and the pack's 12 V through the PLC's relays."""
 
+    ecus: ClassVar[Sequence[str]]
+    """What is on its CAN buses."""
     bms: BmsStub
     monitor: SafetyMonitor
 
@@ -88,6 +91,8 @@ class StationWiring:
 class Wiring(StationWiring):
     """The end-of-line station: plant and stubs on its wires, and the people around it."""
 
+    ecus = EOL_ECUS
+
     def __init__(
         self, recipe: Recipe, condition: PackCondition, seed: int, wires: Wires, built: AsBuilt = NOT_BUILT
     ) -> None:
@@ -121,6 +126,11 @@ class Wiring(StationWiring):
             adapter=mated_adapter(recipe),
         )
         self.tap()
+
+    @property
+    def ohmmeter_channels(self) -> int:
+        """How many of the ohmmeter's channels are wired."""
+        return self.plant.bonding_points
 
     def _feed(self, on: bool) -> None:
         self.matrix.feed(on)

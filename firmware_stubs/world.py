@@ -28,7 +28,7 @@ from firmware_stubs import fault_cases
 from firmware_stubs.defect_cases import cases
 from firmware_stubs.defects import DEFECTS, condition_of
 from firmware_stubs.disturbances import Disturbances
-from firmware_stubs.faults import FAULT_NAMES, TARGETS, FaultInjector
+from firmware_stubs.faults import ALL_TARGETS, FAULT_NAMES, STATION_OF, TARGETS, FaultInjector
 from firmware_stubs.ports import EOL_ECUS, EOL_SERIAL, STACKING_ECUS, STACKING_SERIAL
 from firmware_stubs.scenario import Scenario, read_scenario
 from firmware_stubs.sim.loop import new_loop
@@ -111,11 +111,9 @@ class SimSite:
         self.operator: Operator = wiring.operator
         self.mes: Mes = wiring.mes
         self.serial_numbers: Mapping[str, str] = {}
-        self.watch: StationWatch | None = None
-        if isinstance(wiring, Wiring):
-            injector = FaultInjector(scenario.faults, Disturbances(wiring, seed))
-            wiring.on_talk = injector.talked_to
-            self.watch = SimWatch(injector)
+        injector = FaultInjector(scenario.faults, Disturbances(wiring, seed))
+        wiring.on_talk = injector.talked_to
+        self.watch: StationWatch | None = SimWatch(injector)
         self._seed = seed
         self._tokens: dict[str, int] = {}
         self._seen: set[int] = set()
@@ -171,10 +169,19 @@ def eol_scenario(scenario: str | None, file: str) -> Scenario:
 
     Every fault begins in a step of end of line.
     """
+    return _read(scenario, file, TARGETS["eol"], STEP_NAMES["eol"])
+
+
+def line_scenario(scenario: str | None, file: str) -> Scenario:
+    """What is wrong with pack and stations in one run from the first to the last; as `eol_scenario`."""
+    return _read(scenario, file, ALL_TARGETS, tuple(STATION_OF))
+
+
+def _read(scenario: str | None, file: str, targets: tuple[str, ...], steps: tuple[str, ...]) -> Scenario:
     if scenario is None:
         return Scenario()
     parameters = {kind: row.parameters for kind, row in DEFECTS.items()}
-    return read_scenario(scenario, file, parameters, FAULT_NAMES, TARGETS, STEP_NAMES["eol"])
+    return read_scenario(scenario, file, parameters, FAULT_NAMES, targets, steps)
 
 
 class SimWorld:
@@ -208,7 +215,7 @@ class SimWorld:
             raise StationFileError([f"{station}: a simulated station has no ports; leave the station file away"])
         self._recipe = recipe
         self._seed = seed
-        self._scenario = eol_scenario(scenario, scenario_file)
+        self._scenario = line_scenario(scenario, scenario_file)
         self._condition = condition_of(self._scenario.defects, recipe)
         self._at = at
         self._tape = tape
@@ -236,9 +243,9 @@ class SimWorld:
         return cases(recipe, station)
 
     @staticmethod
-    def fault_cases(recipe: Recipe) -> list[FaultCase]:
-        """The fault table for stations that test packs of a recipe."""
-        return fault_cases.cases(recipe)
+    def fault_cases(recipe: Recipe, station: str = "eol") -> list[FaultCase]:
+        """The fault table of a station, for packs of a recipe."""
+        return fault_cases.cases(recipe, station)
 
     def run(self, main: Callable[[Any], Awaitable[T]]) -> T:
         with self._signals():

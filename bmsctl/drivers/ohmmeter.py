@@ -29,8 +29,9 @@ HEADROOM = 1.2
 """The meter shows up to this share of the range's end."""
 ALIKE = 4
 """A meter that hangs shows one point's resistance at the next; what is alike by chance is not when read again."""
-FLOOR = 1.25e-3
-"""Below this share of the range's end lies all that fits the range, a thousand times too small: a slip of a prefix."""
+FLOOR = 7.5e-4
+"""Below this share of the range's end lies three quarters of the range, a thousand times too small: a slip of a prefix.
+What is measured there for a good reason, a joint in the lowest range, is above."""
 TEMPERATURE_MIN_C, TEMPERATURE_MAX_C = -10.0, 60.0
 """No station is colder or warmer."""
 

@@ -9,6 +9,7 @@ from firmware_stubs.assembly.leaks import Volumes
 from firmware_stubs.assembly.ledger import AssemblyRule, Damage
 from firmware_stubs.assembly.module import SPARES, Lot, Module, lot_of, others_of
 from firmware_stubs.assembly.probes import Frame, Probes
+from firmware_stubs.assembly.proved import ProvedPlant
 
 __all__ = [
     "SPARES",
@@ -23,6 +24,7 @@ __all__ = [
     "Module",
     "PackUnderConstruction",
     "Probes",
+    "ProvedPlant",
     "Volumes",
     "lot_of",
     "others_of",

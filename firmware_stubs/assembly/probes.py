@@ -27,7 +27,8 @@ class Frame(enum.Enum):
 class Probes:
     """Contact frame, ohmmeter tips and temperature probe; implements the targets of battery tester and ohmmeter.
 
-    `table`: the module on the test table. `insulated`: what the insulation tester is connected to.
+    `table`: the module on the test table. `lifted`: the frame's contacts to the battery tester touch nothing, wherever
+    it lies. `insulated`: what the insulation tester is connected to.
     """
 
     def __init__(self, build: PackUnderConstruction, joint_ohm: F64, air_c: float, *, hvil_open: bool) -> None:
@@ -40,6 +41,7 @@ class Probes:
         self._frame, self._slot = Frame.OFF, 0
         self._joint: int | None = None
         self.table: Module | None = None
+        self.lifted = False
         self.insulated = InsulatedParts(build.look)
         build.test_voltage = self.insulated.stress_v
 
@@ -90,7 +92,7 @@ class Probes:
     def terminal(self) -> tuple[float, float] | None:
         """Signed volts and ohms between the frame's contacts; None: no contact."""
         modules, build = self._under_frame(), self._build
-        if not modules:
+        if self.lifted or not modules:
             return None
         if self._frame is not Frame.STACK:
             sign = -1.0 if self._frame is Frame.SLOT and self._slot in build.reversed else 1.0

@@ -216,12 +216,17 @@ OFF_BY_THEMSELVES = ("ohmmeter", "scanner", "label_printer", "battery_tester")
 WITHOUT_NAME = ("scanner", "label_printer")
 """They do not say who they are."""
 
-_MARKS = {"battery_tester": ("stacking",), "nutrunner": ("stacking", "tcp"), "leak_tester": ("stacking",)}
+STACKING = pytest.mark.stacking
+_MARKS = {
+    "battery_tester": (STACKING,),
+    "nutrunner": (STACKING, pytest.mark.worlds("sim", "bench", "tcp")),
+    "leak_tester": (STACKING,),
+}
 
 
 def parameters(*devices: str) -> list[ParameterSet]:
     """These devices, each at the station that has it."""
-    return [pytest.param(each, marks=[getattr(pytest.mark, mark) for mark in _MARKS.get(each, ())]) for each in devices]
+    return [pytest.param(each, marks=_MARKS.get(each, ())) for each in devices]
 
 
 def calls_of(station: AnyStation, device: str) -> PortCalls:

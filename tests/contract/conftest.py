@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 from hil.bench import own_bench
+from tests.contract.people import AtTerminal
 from tests.contract.station import AnyStation
 from tests.contract.worlds import ContractWorld, InMemory, OnBench, OnLines, StackingInMemory
 
 HERE = Path(__file__).parent
 
-SIM = pytest.param("in_memory", id="sim")
-BENCH = pytest.param("on_bench", id="bench", marks=pytest.mark.bench)
-VCAN = pytest.param("on_vcan", id="vcan", marks=pytest.mark.vcan)
-TCP = pytest.param("on_tcp", id="tcp", marks=pytest.mark.bench)
+EOL_WORLDS = {"sim": "in_memory", "bench": "on_bench", "vcan": "on_vcan"}
+STACKING_WORLDS = {"sim": "stacking_in_memory", "bench": "on_lines", "tcp": "on_tcp", "terminal": "at_terminal"}
+"""Each station's worlds by name, with their fixtures."""
+WORLDS = {"sim": (), "bench": ("bench",), "vcan": ("vcan",), "tcp": ("bench",), "terminal": ("bench",)}
+"""Marks of what is run in each world."""
 REAL_TIME = {"bench", "vcan"}
-STACKING = {"in_memory": "stacking_in_memory", "on_bench": "on_lines", "on_tcp": "on_tcp"}
-"""Fixtures of the stacking station's worlds, by what the end-of-line station's are called."""
 
 STALL = "stall"
 """Name of a test's property: what was stalled when it failed and was tried again; as many as there were."""
@@ -31,13 +31,17 @@ STALL = "stall"
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "scenario(text): what is wrong with the pack or the station, as a scenario file")
     config.addinivalue_line("markers", "bus_off: takes the station's controller off a bus, which no vcan can")
-    config.addinivalue_line("markers", "stacking: of a device of the stacking station, on a serial line or in memory")
-    config.addinivalue_line("markers", "tcp: of a device that is behind TCP in a plant")
+    config.addinivalue_line("markers", "stacking: of a device of the stacking station; in sim and on lines")
+    config.addinivalue_line("markers", "worlds(*names): in these worlds only")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "station" in metafunc.fixturenames:
-        metafunc.parametrize("station", [SIM, BENCH, VCAN, TCP], indirect=True)
+        worlds = [
+            pytest.param(world, id=world, marks=[getattr(pytest.mark, mark) for mark in marks])
+            for world, marks in WORLDS.items()
+        ]
+        metafunc.parametrize("station", worlds, indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,11 +52,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _possible(item: pytest.Function) -> bool:
     if HERE not in item.path.parents or "station" not in item.fixturenames:
         return True
-    world = item.callspec.params["station"]
-    if world == "on_tcp":
-        return item.get_closest_marker("tcp") is not None
-    no_vcan = any(item.get_closest_marker(name) is not None for name in ("bus_off", "stacking"))
-    return world != "on_vcan" or not no_vcan
+    world, named = item.callspec.params["station"], item.get_closest_marker("worlds")
+    if named is not None:
+        return world in named.args
+    if item.get_closest_marker("stacking") is not None:
+        return world in ("sim", "bench")
+    return world in EOL_WORLDS and not (world == "vcan" and item.get_closest_marker("bus_off") is not None)
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +98,12 @@ def on_tcp() -> Iterator[OnLines]:
     yield from _on_lines(frozenset({"nutrunner"}))
 
 
+@pytest.fixture(scope="session")
+def at_terminal() -> AtTerminal:
+    """No station, but a terminal and who sits at it, real time."""
+    return AtTerminal()
+
+
 def _on_lines(over_tcp: frozenset[str]) -> Iterator[OnLines]:
     with tempfile.TemporaryDirectory(prefix="bmsctl-lines-") as folder:
         world = OnLines(Path(folder), over_tcp)
@@ -104,7 +115,8 @@ def _on_lines(over_tcp: frozenset[str]) -> Iterator[OnLines]:
 def station(request: pytest.FixtureRequest) -> ContractWorld:
     """The world in which a test's station is built; the test itself is given that station."""
     stacking = request.node.get_closest_marker("stacking") is not None
-    world: ContractWorld = request.getfixturevalue(STACKING[request.param] if stacking else request.param)
+    fixture = (STACKING_WORLDS if stacking else EOL_WORLDS)[request.param]
+    world: ContractWorld = request.getfixturevalue(fixture)
     return world
 
 

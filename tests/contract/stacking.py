@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
+from collections.abc import AsyncIterator
 
 from bmsctl.compose.stacking import devices_of
 from bmsctl.domain.parts import TRAY, module_slot
@@ -16,10 +18,11 @@ from firmware_stubs.assembly import Module
 from firmware_stubs.disturbances import Disturbances
 from firmware_stubs.faults import FAULTS
 from firmware_stubs.stacking_wiring import StackingWiring
+from tests.contract.people import SimPerson
 from tests.contract.station import AnyStation
 
 QUIET_S = 0.1
-"""So long after a call that sent nothing, a byte of it would have been heard at the far end."""
+"""Within so long every byte that leaves the station is heard at the far end."""
 
 PRESSURE = Pascal(20e3)
 FILL, SETTLE, TEST = Second(2.0), Second(1.0), Second(3.0)
@@ -65,11 +68,15 @@ class Stacking(AnyStation):
         self.hands = hands
         self.devices = devices_of(site, recipe.pack)
         self.mes = site.mes
+        self.person = SimPerson(hands.wiring.operator)
         self._bolts = iter(self.step("bolts").names("bolts"))
 
-    async def sends_nothing(self, device: str) -> None:
-        """See that nothing leaves for a device that was not on its way already."""
+    @contextlib.asynccontextmanager
+    async def sends_nothing(self, device: str) -> AsyncIterator[None]:
+        """See that nothing leaves for a device in the block, nor soon after it."""
+        await asyncio.sleep(QUIET_S)
         before = self.hands.heard[device]
+        yield
         await asyncio.sleep(QUIET_S)
         assert self.hands.heard[device] == before
 

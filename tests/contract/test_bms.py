@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 
 from bmsctl.domain.ports import Relay
 from bmsctl.domain.units import Second
-from bmsctl.errors import DeviceError, DeviceRefused, DeviceTimeout
+from bmsctl.errors import DeviceError, DeviceRefused, DeviceTimeout, LeaseRevoked
+from bmsctl.protocols.firmware_image import ImageHeader, encode_image
 from tests.contract.station import WAKES_WITHIN, Station
 
 ALL_OPEN = dict.fromkeys(Relay, False)
 BRIEFLY = Second(0.5)
 CELL_V = (2.5, 4.3)
 IDLE_A = 1.0
+NEW_VERSION = "9999"
+BODY = bytes(range(256))
+"""As short as a body may be: a real one takes a minute to write."""
+RESTARTS_WITHIN = Second(10.0)
+
+
+def image_of(station: Station, hardware: str | None = None) -> bytes:
+    """An image of other software than the BMS has."""
+    text = station.step("bms_identity").text
+    header = ImageHeader((hardware or text("hardware"),), text("software"), NEW_VERSION, text("calibration"))
+    return encode_image(header, BODY)
+
+
+def address_of(station: Station) -> int:
+    """Where the recipe has images written to."""
+    return next(step for step in station.recipe.steps("stacking") if step.run == "bms_flash").count("image_address")
+
+
+async def flashed(station: Station, image: bytes) -> list[float]:
+    """Write an image; the shares that were told on the way."""
+    shares: list[float] = []
+    await station.devices.bms.flash(station.lease("bms"), image, address_of(station), shares.append)
+    return shares
+
+
+async def restarted(station: Station) -> None:
+    await station.devices.bms.restart(station.lease("bms"), RESTARTS_WITHIN)
 
 
 async def test_it_is_silent_without_supply_and_alive_with_it(station: Station) -> None:
@@ -193,3 +223,66 @@ async def test_a_trouble_code_comes_back_after_clearing(station: Station) -> Non
 async def test_every_open_sense_wire_would_be_named(station: Station) -> None:
     await station.ready()
     assert list(await station.devices.bms.open_wire(station.lease("bms"))) == []
+
+
+async def test_its_monitoring_chips_are_told_in_order_with_all_cells(station: Station) -> None:
+    await station.awake()
+    chips = list(await station.devices.bms.chips(station.lease("bms")))
+    assert len({serial for serial, _ in chips}) == len(chips)
+    assert sum(cells for _, cells in chips) == station.recipe.pack.series
+    assert list(await station.devices.bms.chips(station.lease("bms"))) == chips
+
+
+async def test_software_that_is_written_runs_after_a_restart(station: Station) -> None:
+    await station.awake()
+    shares = await flashed(station, image_of(station))
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    asked_s = station.now()
+    await restarted(station)
+    assert station.devices.bms.last_status_s() > asked_s
+    identity = await station.devices.bms.identity(station.lease("bms"))
+    assert identity.software_version == NEW_VERSION
+    assert (await station.devices.bms.plant_mode(station.lease("bms"))).held == ()
+
+
+async def test_software_for_other_hardware_is_refused_and_does_not_run(station: Station) -> None:
+    await station.awake()
+    with pytest.raises(DeviceRefused, match="hardware"):
+        await flashed(station, image_of(station, hardware="0000"))
+    await flashed(station, image_of(station))
+    await restarted(station)
+    assert (await station.devices.bms.identity(station.lease("bms"))).software_version == NEW_VERSION
+
+
+async def test_a_writing_that_was_interrupted_is_begun_anew(station: Station) -> None:
+    await station.awake()
+    writing = asyncio.create_task(flashed(station, image_of(station)))
+    await asyncio.sleep(1.0)
+    station.leases.revoke_all()
+    with pytest.raises(LeaseRevoked):
+        await writing
+    identity = await station.devices.bms.identity(station.lease("bms"))
+    assert (identity.software, identity.software_version) == ("", "")
+    await flashed(station, image_of(station))
+    await restarted(station)
+    assert (await station.devices.bms.identity(station.lease("bms"))).software_version == NEW_VERSION
+
+
+async def test_a_restart_leaves_nothing_taken_over(station: Station) -> None:
+    await station.awake()
+    bms, lease = station.devices.bms, station.lease("bms")
+    before = await bms.identity(lease)
+    await bms.take_relays(lease)
+    await restarted(station)
+    assert (await bms.plant_mode(lease)).held == ()
+    assert await bms.identity(lease) == before
+
+
+async def test_a_bms_that_does_not_come_back_is_told_in_time(station: Station) -> None:
+    await station.awake()
+    async with station.disturbed("can.silent", "bms"):
+        began_s = station.now()
+        with pytest.raises(DeviceTimeout):
+            await station.devices.bms.restart(station.lease("bms"), Second(1.0))
+        assert station.now() - began_s < 5.0

@@ -6,11 +6,16 @@ import pytest
 
 from bmsctl.domain.ports import ResistanceReading
 from bmsctl.domain.units import Ohm
-from bmsctl.errors import DeviceRefused, DeviceRestarted, ReplyInvalid
+from bmsctl.errors import DeviceError, DeviceRefused, DeviceRestarted, LeaseRevoked, ReplyInvalid
 from tests.contract.calls import BONDING_RANGE
-from tests.contract.station import Station
+from tests.contract.stacking import Stacking
+from tests.contract.station import AnyStation, Station, outcome_of
 
 BEYOND_RANGE = '[[defect]]\nkind = "bonding"\npoint = 2\nresistance = "5 Ohm"\n'
+
+
+async def celsius(station: AnyStation) -> float:
+    return float(await station.devices.ohmmeter.temperature(station.lease("ohmmeter")))
 
 
 async def measured(station: Station, channel: int, range_ohm: Ohm = BONDING_RANGE) -> ResistanceReading:
@@ -93,3 +98,52 @@ async def test_a_meter_that_hangs_is_not_believed_at_the_next_point(station: Sta
         await measured(station, 1)
         with pytest.raises(ReplyInvalid, match="stuck"):
             await measured(station, 2)
+
+
+async def test_without_a_probe_there_is_no_temperature(station: Station) -> None:
+    with pytest.raises(ReplyInvalid, match="probe"):
+        await celsius(station)
+    assert not (await measured(station, 1)).over_range
+
+
+@pytest.mark.stacking
+async def test_the_probe_feels_what_the_contact_frame_lies_on(station: Stacking) -> None:
+    await station.frame_on_module()
+    assert await celsius(station) == pytest.approx(station.waiting.temperature_c, abs=1.0)
+
+
+@pytest.mark.stacking
+async def test_a_temperature_costs_no_setting_of_the_meter(station: Stacking) -> None:
+    await station.frame_on_module()
+    await station.devices.ohmmeter.identify(station.lease("ohmmeter"))
+    first = await celsius(station)
+    await outcome_of(station.devices.ohmmeter.measure(station.lease("ohmmeter"), 1, BONDING_RANGE))
+    assert await celsius(station) == pytest.approx(first, abs=0.5)
+
+
+@pytest.mark.stacking
+async def test_noise_never_changes_a_temperature(station: Stacking) -> None:
+    await station.frame_on_module()
+    async with station.disturbed("serial.garbage", "ohmmeter"):
+        for _ in range(4):
+            outcome = await outcome_of(celsius(station))
+            if not isinstance(outcome, DeviceError):
+                assert outcome == pytest.approx(station.waiting.temperature_c, abs=1.0)
+    assert await celsius(station) == pytest.approx(station.waiting.temperature_c, abs=1.0)
+
+
+@pytest.mark.stacking
+async def test_a_restart_is_told_before_a_temperature_is(station: Stacking) -> None:
+    await station.devices.ohmmeter.identify(station.lease("ohmmeter"))
+    await station.far_end.disturb("serial.restart", "ohmmeter", True)
+    with pytest.raises(DeviceRestarted):
+        await celsius(station)
+
+
+@pytest.mark.stacking
+async def test_without_a_lease_no_temperature_is_asked_for(station: Stacking) -> None:
+    lease = station.lease("ohmmeter")
+    station.leases.revoke_all()
+    async with station.sends_nothing("ohmmeter"):
+        with pytest.raises(LeaseRevoked):
+            await station.devices.ohmmeter.temperature(lease)

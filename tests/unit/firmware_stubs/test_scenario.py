@@ -21,7 +21,7 @@ STEPS = ("identify", "precharge")
 
 def read(source: str) -> Scenario:
     parameters = {kind: row.parameters for kind, row in DEFECTS.items()}
-    return read_scenario(source, "f.toml", parameters, FAULT_NAMES, TARGETS, STEPS)
+    return read_scenario(source, "f.toml", parameters, FAULT_NAMES, TARGETS["eol"], STEPS)
 
 
 def condition(source: str) -> PackCondition:
