@@ -1,7 +1,7 @@
 """The fault table of the stacking station: what hits its devices and people, in steps that rest on them.
 
-A person at the safety chain ends the run; a device that has restarted costs the step its beginning, and no bolt a second
-tightening.
+A person at the safety chain ends the run; a device that has restarted makes the step begin anew, but no bolt is
+tightened a second time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """A record on stdout: as JSON, or for a person, verdicts first and every value with the limits it was judged by.
 
-Of what was measured of every part, the worst is told, and all that did not pass. The parts of a pack come last, each with the bolts that hold it.
+Of what was measured of every part, the worst is told, and all that did not pass. The parts of a pack come last, each
+with the bolts that hold it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The fault table, run and compared: does every fault of the station end as the catalogue says, and safely?"""
+"""The fault tables, run and compared: does every fault of a station end as the catalogue says, and safely?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bmsctl.compose.campaign import SimJob, SimOutcome, run_jobs
 from bmsctl.compose.recipes import RecipeBook
-from bmsctl.compose.simulation import SIMULATED_DAY
+from bmsctl.compose.simulation import LINE, SIMULATED_DAY
 from bmsctl.compose.worlds import fault_cases
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import FaultCase
@@ -27,8 +27,9 @@ class FaultResult:
 
 
 def chosen_cases(pack: str, recipes: Path | None, faults: str) -> list[FaultCase]:
-    """The cases of a pack whose fault is chosen; raises as `chosen` and `RecipeBook.by_pack`."""
-    return chosen(fault_cases("sim", RecipeBook(recipes).by_pack(pack, SIMULATED_DAY)), faults)
+    """The cases of a pack, at every station, whose fault is chosen; raises as `chosen` and `RecipeBook.by_pack`."""
+    recipe = RecipeBook(recipes).by_pack(pack, SIMULATED_DAY)
+    return chosen([case for station in LINE for case in fault_cases("sim", recipe, station)], faults)
 
 
 def chosen(cases: Sequence[FaultCase], faults: str) -> list[FaultCase]:
@@ -52,7 +53,9 @@ def run_campaign(
     cases: Sequence[FaultCase], pack: str, recipes: Path | None, seeds: int, stations: int
 ) -> Iterator[FaultResult]:
     """Every case with seeds 0 to `seeds - 1`, one after the other; raises as `run_jobs`."""
-    jobs = [SimJob(case.name, pack, seed, case.scenario) for case in cases for seed in range(seeds)]
+    jobs = [
+        SimJob(case.name, pack, seed, case.scenario, station=case.station) for case in cases for seed in range(seeds)
+    ]
     outcomes = run_jobs(jobs, recipes, stations)
     for case in cases:
         result = FaultResult(case, seeds)

@@ -82,13 +82,13 @@ def defect_cases(name: str, recipe: Recipe, station: str = "eol") -> list[Defect
     return cases
 
 
-def fault_cases(name: str, recipe: Recipe) -> list[FaultCase]:
-    """The fault table of a simulated world, for stations that test packs of a recipe.
+def fault_cases(name: str, recipe: Recipe, station: str = "eol") -> list[FaultCase]:
+    """The fault table of a simulated world, for packs of a recipe at a station.
 
     Raises:
         Refused: no such world is installed.
     """
-    cases: list[FaultCase] = _factory(name).fault_cases(recipe)
+    cases: list[FaultCase] = _factory(name).fault_cases(recipe, station)
     return cases
 
 

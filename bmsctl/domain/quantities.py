@@ -11,7 +11,8 @@ DAY_S = 86400.0
 
 
 def quantity(value: float, unit: str | None) -> str:
-    """`value`, in `unit` without prefix, with the prefix that suits it; a count (unit None) as it is, long times in days."""
+    """`value`, in `unit` without prefix, with the prefix that suits it; a count (unit None) as it is, a long time in
+    days."""
     if unit == "s" and math.isfinite(value) and abs(value) >= DAY_S:
         return f"{value / DAY_S:.{DIGITS}g} d"
     if unit not in PREFIXED or value == 0.0 or not math.isfinite(value):

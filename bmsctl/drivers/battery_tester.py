@@ -25,8 +25,9 @@ OVER_RANGE, FAULT = 1e9, 1e10
 """What stands for a value beyond the range, with its sign, and for a wire without contact."""
 HEADROOM = 1.1
 """The tester shows no more than this share of a range's end."""
-ALIKE = 4
-"""A tester that hangs shows one module's values at the next; what is alike by chance is not when read again."""
+ALIKE = 8
+"""A tester that hangs shows one module's values at the next; what is alike by chance is not when read again: with a
+noise of one digit in both values, four readings would be alike for one pack in 150."""
 FLOOR = 1.25e-3
 """Below this share of the range's end lies all that fits the range, a thousand times too small: a slip of a prefix."""
 

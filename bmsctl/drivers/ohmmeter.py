@@ -27,8 +27,9 @@ MEASURED_WITHIN_S = 1.0
 
 HEADROOM = 1.2
 """The meter shows up to this share of the range's end."""
-ALIKE = 4
-"""A meter that hangs shows one point's resistance at the next; what is alike by chance is not when read again."""
+ALIKE = 8
+"""A meter that hangs shows one point's resistance at the next; what is alike by chance is not when read again: with a
+noise of five digits, four readings would be alike for one pack in 250."""
 FLOOR = 7.5e-4
 """Below this share of the range's end lies three quarters of the range, a thousand times too small: a slip of a prefix.
 What is measured there for a good reason, a joint in the lowest range, is above."""

@@ -73,9 +73,10 @@ class Stacking(AnyStation):
 
     @contextlib.asynccontextmanager
     async def sends_nothing(self, device: str) -> AsyncIterator[None]:
-        """See that nothing leaves for a device in the block, nor soon after it."""
+        """See that nothing leaves for a device in the block, nor soon after it; it has been spoken to before."""
         await asyncio.sleep(QUIET_S)
         before = self.hands.heard[device]
+        assert before > 0
         yield
         await asyncio.sleep(QUIET_S)
         assert self.hands.heard[device] == before

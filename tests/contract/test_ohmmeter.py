@@ -143,6 +143,7 @@ async def test_a_restart_is_told_before_a_temperature_is(station: Stacking) -> N
 @pytest.mark.stacking
 async def test_without_a_lease_no_temperature_is_asked_for(station: Stacking) -> None:
     lease = station.lease("ohmmeter")
+    await station.devices.ohmmeter.identify(lease)
     station.leases.revoke_all()
     async with station.sends_nothing("ohmmeter"):
         with pytest.raises(LeaseRevoked):

@@ -82,7 +82,7 @@ def test_every_fault_ends_as_the_table_says(case: FaultCase) -> None:
 
 
 def test_the_table_has_every_kind_of_fault() -> None:
-    assert {case.kind for case in CASES} == set(FAULTS)
+    assert {case.kind for case in CASES} == {name for name, kind in FAULTS.items() if kind.at("eol")}
 
 
 class Reaction:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -35,6 +35,7 @@ class Desk:
     """A terminal, or a pipe, and who sits at it."""
 
     def __init__(self, operator_end: int, typing_end: int) -> None:
+        self.operator_end = operator_end
         self.operator = TerminalOperator(operator_end, self._say)
         self.said: list[str] = []
         self._typing_end = typing_end
@@ -363,11 +364,10 @@ def test_a_cancelled_question_leaves_the_terminal_to_the_next(at_terminal: At) -
 
 def test_the_terminal_stays_as_it_was(at_terminal: At) -> None:
     async def test(desk: Desk) -> None:
-        descriptor: Any = desk.operator._stdin
-        before, blocking = termios.tcgetattr(descriptor), os.get_blocking(descriptor)
+        before, blocking = termios.tcgetattr(desk.operator_end), os.get_blocking(desk.operator_end)
         await desk.confirmed("\n")
-        assert termios.tcgetattr(descriptor) == before
-        assert os.get_blocking(descriptor) == blocking
+        assert termios.tcgetattr(desk.operator_end) == before
+        assert os.get_blocking(desk.operator_end) == blocking
 
     at_terminal(test)
 
