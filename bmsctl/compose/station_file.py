@@ -1,6 +1,6 @@
 """The station file: which device of one real station is on which port, as TOML.
 
-See `recipes/stations/example.toml` for one. Every instrument is named with its serial number, because two of one
+See `recipes/stations/` for one of each kind. Every instrument is named with its serial number, because two of one
 maker look alike on a line and a USB adapter may change its name. Findings are collected, so that one run tells all.
 """
 
@@ -17,15 +17,32 @@ from typing import Any
 from bmsctl.domain.recipe_locator import Path as Key
 from bmsctl.domain.recipe_locator import locate
 from bmsctl.errors import StationFileError
-from bmsctl.stations.eol.devices import INSTRUMENTS
+from bmsctl.stations.eol import devices as eol
+from bmsctl.stations.stacking import devices as stacking
 
 BYTES_MAX = 64 * 1024
-CAN_DEVICES = ("bms", "plc", "matrix")
-SERIAL_DEVICES = (*INSTRUMENTS, "scanner", "label_printer")
-KINDS = ("eol",)
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SERIAL_NUMBER = re.compile(r"[^\s,;]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What belongs to a kind of station; `instruments` are named with their serial numbers."""
+
+    can: tuple[str, ...]
+    instruments: tuple[str, ...]
+
+    @property
+    def serial(self) -> tuple[str, ...]:
+        """The devices on serial lines."""
+        return (*self.instruments, "scanner", "label_printer")
+
+
+KINDS: Mapping[str, Kind] = {
+    "stacking": Kind(("bms", "plc"), stacking.INSTRUMENTS),
+    "eol": Kind(("bms", "plc", "matrix"), eol.INSTRUMENTS),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +117,12 @@ class _Reader:
         root = self._table(tables, (), ("station", "can", "serial", "bms"))
         station = self._table(root.get("station"), ("station",), ("name", "kind"))
         name = self._text(station, ("station", "name"), _NAME, "letters, digits, - and _")
-        kind = self._choice(station, ("station", "kind"), KINDS)
-        can = tuple(self._can(root.get("can")))
-        serial = self._table(root.get("serial"), ("serial",), SERIAL_DEVICES)
-        lines = {device: self._serial(device, serial.get(device)) for device in SERIAL_DEVICES}
+        kind = self._choice(station, ("station", "kind"), tuple(KINDS))
+        devices = KINDS.get(kind, KINDS["eol"])
+        can = tuple(self._can(root.get("can"), devices.can))
+        serial = self._table(root.get("serial"), ("serial",), devices.serial)
+        bound = devices.instruments
+        lines = {each: self._serial(each, serial.get(each), each in bound) for each in devices.serial}
         self._shared_ports(lines)
         bms = self._table(root.get("bms"), ("bms",), ("seed_key",))
         seed_key = self._text(bms, ("bms", "seed_key"), _NAME, "letters, digits, - and _")
@@ -111,7 +130,7 @@ class _Reader:
             raise StationFileError(self._findings)
         return StationFile(name, kind, can, lines, seed_key)
 
-    def _can(self, value: Any) -> Iterator[CanPort]:
+    def _can(self, value: Any, known: tuple[str, ...]) -> Iterator[CanPort]:
         buses = self._table(value, ("can",), None)
         placed: dict[str, str] = {}
         for bus, entry in buses.items():
@@ -121,20 +140,20 @@ class _Reader:
                 entries, (*here, "url"), re.compile(r"[a-z_]+://\S*"), "like socketcan://can0?bitrate=500000"
             )
             devices = entries.get("devices")
-            if not isinstance(devices, list) or not devices or not all(device in CAN_DEVICES for device in devices):
-                self._find((*here, "devices"), f"must be a list of some of {', '.join(CAN_DEVICES)}; correct it")
+            if not isinstance(devices, list) or not devices or not all(device in known for device in devices):
+                self._find((*here, "devices"), f"must be a list of some of {', '.join(known)}; correct it")
                 continue
             for device in devices:
                 if device in placed:
                     self._find((*here, "devices"), f"{device} is on can.{placed[device]} already; name it once")
                 placed[device] = bus
             yield CanPort(bus, url, tuple(devices))
-        for device in (device for device in CAN_DEVICES if device not in placed):
+        for device in (device for device in known if device not in placed):
             self._find(("can",), f'no bus for {device}; add "{device}" to the devices of one')
 
-    def _serial(self, device: str, value: Any) -> SerialPort:
+    def _serial(self, device: str, value: Any, bound: bool) -> SerialPort:
+        """`bound`: by its serial number."""
         here: Key = ("serial", device)
-        bound = device in INSTRUMENTS
         keys = ("port", "baud", "serial_number") if bound else ("port", "baud")
         entries = self._table(value, here, keys)
         if not entries:

@@ -73,5 +73,5 @@ def test_the_station_file_reaches_the_examination(monkeypatch: pytest.MonkeyPatc
         yield good("python", "3.11.7")
 
     monkeypatch.setattr(examination, "examine", examine)
-    result = CliRunner().invoke(doctor, ["--station", str(INSTALLED / "stations" / "example.toml")])
+    result = CliRunner().invoke(doctor, ["--station", str(INSTALLED / "stations" / "eol.toml")])
     assert (result.exit_code, names) == (0, ["eol-1"])

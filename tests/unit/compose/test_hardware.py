@@ -26,7 +26,7 @@ from firmware_stubs.bms import demo_key
 from firmware_stubs.sim.loop import run
 
 RECIPE = RecipeBook().by_pack("AS52")
-EXAMPLE = INSTALLED / "stations" / "example.toml"
+EXAMPLE = INSTALLED / "stations" / "eol.toml"
 
 
 def test_it_is_found_by_its_entry_point_and_simulates_nothing() -> None:

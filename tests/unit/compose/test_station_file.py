@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from bmsctl.compose.recipes import INSTALLED
-from bmsctl.compose.station_file import CAN_DEVICES, SERIAL_DEVICES, read_station
+from bmsctl.compose.station_file import KINDS, read_station
 from bmsctl.errors import StationFileError
 
-EXAMPLE = INSTALLED / "stations" / "example.toml"
+EXAMPLE = INSTALLED / "stations" / "eol.toml"
 
 
 def findings(tmp_path: Path, old: str, new: str) -> list[str]:
@@ -29,24 +29,24 @@ def line_of(text: str) -> int:
     return next(n for n, line in enumerate(EXAMPLE.read_text().splitlines(), 1) if text in line)
 
 
-def test_the_example_names_every_device_once() -> None:
-    station = read_station(EXAMPLE)
-    assert (station.name, station.kind, station.seed_key) == ("eol-1", "eol", "demo")
-    assert sorted(device for port in station.can for device in port.devices) == sorted(CAN_DEVICES)
-    assert tuple(station.serial) == SERIAL_DEVICES
-    assert station.serial["digitizer"].baud == 3_000_000
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_example_names_every_device_once(kind: str) -> None:
+    station = read_station(INSTALLED / "stations" / f"{kind}.toml")
+    assert (station.name, station.kind, station.seed_key) == (f"{kind}-1", kind, "demo")
+    assert sorted(device for port in station.can for device in port.devices) == sorted(KINDS[kind].can)
+    assert tuple(station.serial) == KINDS[kind].serial
 
 
 def test_every_instrument_is_bound_by_its_serial_number() -> None:
     station = read_station(EXAMPLE)
     assert station.serial_numbers["cycler"] == "3100230017"
-    assert set(SERIAL_DEVICES) - set(station.serial_numbers) == {"scanner", "label_printer"}
+    assert set(KINDS["eol"].serial) - set(station.serial_numbers) == {"scanner", "label_printer"}
 
 
 @pytest.mark.parametrize(
     ("old", "new", "at", "said"),
     [
-        ('kind = "eol"', 'kind = "oven"', "kind =", "station.kind: must be one of eol"),
+        ('kind = "eol"', 'kind = "oven"', "kind =", "station.kind: must be one of stacking, eol"),
         ('name = "eol-1"', 'nam = "eol-1"', "name =", "did you mean 'name'?"),
         ('name = "eol-1"', 'name = "eol 1"', "name =", "station.name: 'eol 1' is not possible"),
         ('devices = ["bms"]', 'devices = ["bmz"]', 'devices = ["bms"]', "can.pack.devices: must be a list"),

@@ -15,7 +15,7 @@ import pytest
 
 from bmsctl.compose import wired
 from bmsctl.compose.hardware import NoMes, NoScreen
-from bmsctl.compose.station_file import SERIAL_DEVICES, CanPort, SerialPort, StationFile
+from bmsctl.compose.station_file import KINDS, CanPort, SerialPort, StationFile
 from bmsctl.compose.wired import ENDING, WiredSite, WiredWorld, open_site
 from bmsctl.domain.links import LinkState
 from bmsctl.domain.world import Site
@@ -178,10 +178,10 @@ class Ptys:
     """A pseudo terminal in place of every serial device."""
 
     def __init__(self) -> None:
-        self._files = [os.openpty() for _ in SERIAL_DEVICES]
+        self._files = [os.openpty() for _ in KINDS["eol"].serial]
         self.ports = {
             device: SerialPort(device, os.ttyname(slave), 115200, None)
-            for device, (_, slave) in zip(SERIAL_DEVICES, self._files, strict=True)
+            for device, (_, slave) in zip(KINDS["eol"].serial, self._files, strict=True)
         }
 
     def close(self) -> None:
@@ -211,12 +211,12 @@ def test_every_port_of_the_station_file_is_opened_and_closed(ptys: Ptys, tmp_pat
     async def main(site: Site) -> list[Any]:
         assert site.can("plc") is site.can("matrix")
         assert site.can("bms") is not site.can("plc")
-        links = [site.can("bms"), site.can("plc"), *(site.serial(device) for device in SERIAL_DEVICES)]
+        links = [site.can("bms"), site.can("plc"), *(site.serial(device) for device in KINDS["eol"].serial)]
         assert {link.health().state for link in links} == {LinkState.UP}
         return links
 
     links = WiredWorld("test", True, lambda: opened(station, tmp_path / "tokens")).run(main)
-    assert len(links) == 2 + len(SERIAL_DEVICES)
+    assert len(links) == 2 + len(KINDS["eol"].serial)
     assert threading.active_count() == threads
 
 
