@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from bmsctl.domain.parts import BMS, HARNESS, bolt_slot, busbar_of, busbar_slot, held_by, kind_of, module_slot
+from bmsctl.domain.parts import BMS, HARNESS, bolt_of, bolt_slot, busbar_of, busbar_slot, held_by, kind_of, module_slot
 from bmsctl.domain.world import AsBuilt
 from firmware_stubs.bms import BmsCondition
 from firmware_stubs.defects import PackCondition
@@ -51,5 +51,5 @@ def _in_place(modules: frozenset[int], replaced: Collection[str]) -> frozenset[i
 
 def _joined_anew(replaced: Collection[str]) -> set[str]:
     """Busbars that are others, or have been bolted down again."""
-    bolts = {held_by(slot.partition(" ")[2]) for slot in replaced if kind_of(slot) == "bolt"}
+    bolts = {held_by(bolt_of(slot)) for slot in replaced if kind_of(slot) == "bolt"}
     return bolts.union(slot for slot in replaced if kind_of(slot) == "busbar")

@@ -9,12 +9,12 @@ from itertools import pairwise
 
 from bmsctl.domain.ports import Relay
 from firmware_stubs.can_tampering import Maker, flooding, outvoted, replayed_answer
+from firmware_stubs.eol_wiring import EolWiring
 from firmware_stubs.faults import SCPI_DEVICES
 from firmware_stubs.noise import Noise
 from firmware_stubs.ports import BUS_OF, Pieces
 from firmware_stubs.stacking_wiring import StackingWiring
 from firmware_stubs.telegram_tampering import frozen_labels, frozen_pressures, frozen_tightenings
-from firmware_stubs.wiring import Wiring
 
 Edit = Callable[[bytes, bytes], bytes]
 """Makes of a query and its answer what arrives instead."""
@@ -33,7 +33,7 @@ NUMBER = re.compile(rb"[+-]?\d+(?:\.\d+)?(?:E[+-]\d+)?")
 class Disturbances:
     """Does to one station what its faults say."""
 
-    def __init__(self, wiring: Wiring | StackingWiring, seed: int) -> None:
+    def __init__(self, wiring: EolWiring | StackingWiring, seed: int) -> None:
         self._wiring = wiring
         self._wires = wiring.wires
         self._noise = Noise(seed, "line.garbage")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from bmsctl.domain.ports import Instruction
-from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.recipe import STACKING, Recipe
 from bmsctl.domain.world import NOT_BUILT, AsBuilt
 from bmsctl.protocols.part_label import PartLabel, encode_label
 from firmware_stubs.as_built import remaining
@@ -143,4 +143,4 @@ class StackingWiring(StationWiring):
 
 
 def _tray_part_number(recipe: Recipe) -> str:
-    return next(step for step in recipe.steps("stacking") if step.run == "tray").text("part_number")
+    return next(step for step in recipe.steps(STACKING) if step.run == "tray").text("part_number")

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from bmsctl.domain.limits import Measurement
 from bmsctl.domain.links import CanFrame, CanLink, SerialLink, WallTime
 from bmsctl.domain.ports import Mes, Operator
-from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.recipe import EOL, STACKING, Recipe
 from bmsctl.domain.steps import STEP_NAMES
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import NOT_BUILT, AsBuilt, DefectCase, FaultCase, StationWatch
@@ -28,6 +28,7 @@ from firmware_stubs import fault_cases
 from firmware_stubs.defect_cases import cases
 from firmware_stubs.defects import DEFECTS, condition_of
 from firmware_stubs.disturbances import Disturbances
+from firmware_stubs.eol_wiring import EolWiring
 from firmware_stubs.faults import ALL_TARGETS, FAULT_NAMES, STATION_OF, TARGETS, FaultInjector
 from firmware_stubs.ports import EOL_ECUS, EOL_SERIAL, STACKING_ECUS, STACKING_SERIAL
 from firmware_stubs.scenario import Scenario, read_scenario
@@ -35,15 +36,15 @@ from firmware_stubs.sim.loop import new_loop
 from firmware_stubs.sim.tape import Tape
 from firmware_stubs.sim.wires import SimWires
 from firmware_stubs.stacking_wiring import StackingWiring
-from firmware_stubs.wiring import Wiring, pack_serial
+from firmware_stubs.wiring import pack_serial
 
 T = TypeVar("T")
 
 EPOCH_UNIX_S = 1_767_225_600.0
 """2026-01-01T00:00:00Z, when every simulated run begins."""
 
-DEVICES = {"stacking": (STACKING_ECUS, STACKING_SERIAL), "eol": (EOL_ECUS, EOL_SERIAL)}
-RUN_MAX_S = {"stacking": 14_400.0, "eol": 3600.0}
+DEVICES = {STACKING: (STACKING_ECUS, STACKING_SERIAL), EOL: (EOL_ECUS, EOL_SERIAL)}
+RUN_MAX_S = {STACKING: 14_400.0, EOL: 3600.0}
 
 TOKENS = 0xFFFF
 """Dead-man tokens are 1 to this."""
@@ -97,7 +98,7 @@ class SimSite:
     def __init__(
         self,
         at: str,
-        wiring: Wiring | StackingWiring,
+        wiring: EolWiring | StackingWiring,
         wires: SimWires,
         seed: int,
         scenario: Scenario,
@@ -169,7 +170,7 @@ def eol_scenario(scenario: str | None, file: str) -> Scenario:
 
     Every fault begins in a step of end of line.
     """
-    return _read(scenario, file, TARGETS["eol"], STEP_NAMES["eol"])
+    return _read(scenario, file, TARGETS[EOL], STEP_NAMES[EOL])
 
 
 def line_scenario(scenario: str | None, file: str) -> Scenario:
@@ -198,7 +199,7 @@ class SimWorld:
         scenario: str | None,
         scenario_file: str = "",
         station: Path | None = None,
-        at: str = "eol",
+        at: str = EOL,
         tape: Tape | None = None,
         built: AsBuilt = NOT_BUILT,
         begins_s: float = 0.0,
@@ -238,12 +239,12 @@ class SimWorld:
         return self._begins_s + self.loop.time()
 
     @staticmethod
-    def defect_cases(recipe: Recipe, station: str = "eol") -> list[DefectCase]:
+    def defect_cases(recipe: Recipe, station: str = EOL) -> list[DefectCase]:
         """The defect table for packs of a recipe at a station."""
         return cases(recipe, station)
 
     @staticmethod
-    def fault_cases(recipe: Recipe, station: str = "eol") -> list[FaultCase]:
+    def fault_cases(recipe: Recipe, station: str = EOL) -> list[FaultCase]:
         """The fault table of a station, for packs of a recipe."""
         return fault_cases.cases(recipe, station)
 
@@ -267,10 +268,10 @@ class SimWorld:
             if self._tape is not None:
                 self._tape.close()
 
-    def _wiring(self, wires: SimWires) -> Wiring | StackingWiring:
-        if self._at == "stacking":
+    def _wiring(self, wires: SimWires) -> EolWiring | StackingWiring:
+        if self._at == STACKING:
             return StackingWiring(self._recipe, self._condition, self._seed, wires, self.built)
-        return Wiring(self._recipe, self._condition, self._seed, wires, self.built)
+        return EolWiring(self._recipe, self._condition, self._seed, wires, self.built)
 
     def findings(self) -> list[str]:
         return self._findings + [f"error in a callback: {error}" for error in self.loop.errors]

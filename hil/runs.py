@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bmsctl.compose.eol import Order, run_one
+from bmsctl.compose.eol import run_eol
 from bmsctl.compose.invariants import RecordMonitor
+from bmsctl.compose.station import Order
 from bmsctl.compose.watches import Watches
 from bmsctl.domain.packml import Mode
 from bmsctl.domain.recipe import Recipe
@@ -39,14 +40,14 @@ def run_on_bench(
     retest_cause: str | None = None,
     watch: StationWatch | None = None,
 ) -> HilResult:
-    """Test one pack at end of line on the bench in `folder`; raises as `HilWorld` and `run_one`."""
+    """Test one pack at end of line on the bench in `folder`; raises as `HilWorld` and `run_eol`."""
     world = HilWorld(recipe, seed=seed, scenario=scenario, scenario_file=scenario_file, folder=folder)
     records = RecordMonitor(store)
     order = Order(recipe, world.name, world.simulated, Mode.ENGINEERING, retest_cause=retest_cause)
     watches = Watches(watch, records)
 
     def main(site: Site) -> Awaitable[Mapping[str, Any]]:
-        return run_one(site, store, order, watches)
+        return run_eol(site, store, order, watches)
 
     try:
         record = world.run(main)

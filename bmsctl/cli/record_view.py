@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from bmsctl.cli.verdicts import coloured
-from bmsctl.domain.parts import held_by, kind_of
+from bmsctl.domain.parts import bolt_of, held_by, kind_of
 from bmsctl.domain.quantities import quantity
 from bmsctl.report.families import Family, families
 
@@ -93,7 +93,7 @@ def _genealogy(parts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     bolts: dict[str, list[Mapping[str, Any]]] = {}
     for part in parts:
         if kind_of(part["slot"]) == "bolt":
-            bolts.setdefault(held_by(_bolt(part)), []).append(part)
+            bolts.setdefault(held_by(bolt_of(part["slot"])), []).append(part)
     yield ""
     yield "parts"
     for part in parts:
@@ -111,18 +111,18 @@ def _genealogy(parts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _bolts(bolts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What holds one part: how many bolts, their torques and angles; then those that were taken out again, and why."""
-    tight = {_bolt(each): each["tightenings"][-1] for each in bolts if _is_in(each) and each["tightenings"]}
+    tight = {bolt_of(each["slot"]): each["tightenings"][-1] for each in bolts if _is_in(each) and each["tightenings"]}
     if tight:
         torque = _span([last["torque"] for last in tight.values()], "Nm")
         angle = _span([last["angle"] for last in tight.values()], "deg")
         yield from _wrapped(f"{_counted(tight)}, {torque}, {angle}: {', '.join(tight)}")
-    loose = [_bolt(each) for each in bolts if _is_in(each) and not each["tightenings"]]
+    loose = [bolt_of(each["slot"]) for each in bolts if _is_in(each) and not each["tightenings"]]
     if loose:
         yield from _wrapped(f"{_counted(loose)} without a tightening on record: {', '.join(loose)}")
     gone: dict[str, list[str]] = {}
     for each in bolts:
         if not _is_in(each):
-            gone.setdefault(each["removed_reason"], []).append(_bolt(each))
+            gone.setdefault(each["removed_reason"], []).append(bolt_of(each["slot"]))
     for reason, names in gone.items():
         yield from _wrapped(f"{_counted(names)} out, {reason}: {', '.join(names)}")
 
@@ -133,10 +133,6 @@ def _counted(bolts: Sized) -> str:
 
 def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=" " * 13, subsequent_indent=" " * 15, break_on_hyphens=False)
-
-
-def _bolt(part: Mapping[str, Any]) -> str:
-    return str(part["slot"]).partition(" ")[2]
 
 
 def _is_in(part: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from bmsctl.cli.options import json_option, recipes_option, store_option
 
 OPEN = "open"
 OPEN_HINT = (
-    "open: the run is going on, or its program crashed; then the next start of the station goes on with it (stacking) "
+    "open: the run is going on, or its program crashed; then the next start of the station resumes it (stacking) "
     "or ends it as ABORTED (eol)"
 )
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bmsctl.domain.attempts import Attempt
 from bmsctl.domain.parts import BMS, coming_off, kind_of
+from bmsctl.domain.recipe import STACKING
 from bmsctl.domain.rework import CAME_OFF, REPLACED, exchanged
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import NOT_BUILT, AsBuilt
-from bmsctl.errors import Refused, StoreError
+from bmsctl.errors import StoreError
 from bmsctl.store.reader import Reader
-
-STACKING = "stacking"
 
 
 def as_built(store: Path, serial: str, modules: int, replaced: Sequence[str] = ()) -> AsBuilt:
@@ -23,7 +23,7 @@ def as_built(store: Path, serial: str, modules: int, replaced: Sequence[str] = (
             attempts = [one for one in reader.attempts() if (one.station, one.pack_serial) == (STACKING, serial)]
             records = [record for one in attempts if (record := reader.record(one.record_id)) is not None]
     except StoreError:
-        return NOT_BUILT  # the station opens the store next, and says what is wrong with it
+        return NOT_BUILT  # as in `unfinished`
     if not records:
         return NOT_BUILT
     parts = _parts(records[-1])
@@ -34,16 +34,13 @@ def as_built(store: Path, serial: str, modules: int, replaced: Sequence[str] = (
     return AsBuilt({slot: there for slot, there in parts.items() if slot not in off}, frozenset(new), flashed)
 
 
-def require_no_other(store: Path, serial: str) -> None:
-    """Refuse a tray while that of another pack, which is unfinished, is on the carrier."""
+def unfinished(store: Path) -> list[Attempt]:
+    """Attempts that an earlier process left open at stacking."""
     try:
         with Reader.open(store) as reader:
-            left = [one for one in reader.attempts() if one.station == STACKING and one.verdict is None]
+            return [one for one in reader.attempts() if one.station == STACKING and one.verdict is None]
     except StoreError:
-        return
-    others = [str(one.pack_serial) for one in left if one.pack_serial != serial]
-    if others:
-        raise Refused(f"tray {serial} was not started: {', '.join(others)} is unfinished; finish that first")
+        return []  # the station opens the store next, and says what is wrong with it
 
 
 def _parts(record: Mapping[str, Any]) -> dict[str, str]:
@@ -56,7 +53,7 @@ def _parts(record: Mapping[str, Any]) -> dict[str, str]:
 def _exchanged(record: Mapping[str, Any]) -> Iterator[str]:
     """Slots whose next part is another one, and those whose module was put aside before it was in."""
     for part in record["genealogy"]:
-        if part["removed_reason"] is not None and exchanged(part["slot"], part["removed_reason"]):
+        if part["removed_cause"] is not None and exchanged(part["slot"], part["removed_cause"]):
             yield part["slot"]
     for one in _step(record, "modules_in")["measurements"]:
         if one["verdict"] == Verdict.FAIL:

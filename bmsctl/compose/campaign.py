@@ -14,6 +14,7 @@ from queue import Empty
 from typing import Any
 
 from bmsctl.compose.simulation import simulate_one
+from bmsctl.domain.recipe import EOL
 from bmsctl.errors import BmsctlError
 
 PATIENCE_S = 1.0
@@ -33,7 +34,7 @@ class SimJob:
     seed: int
     scenario: str | None = None
     store: Path | None = None
-    station: str = "eol"
+    station: str = EOL
 
 
 @dataclass(frozen=True)

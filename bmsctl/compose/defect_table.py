@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bmsctl.compose.campaign import SimJob, SimOutcome, run_jobs
 from bmsctl.compose.recipes import RecipeBook
-from bmsctl.compose.simulation import LINE, SIMULATED_DAY
+from bmsctl.compose.simulation import SIMULATED_DAY
 from bmsctl.compose.worlds import defect_cases
+from bmsctl.domain.recipe import STATIONS
 from bmsctl.domain.world import DefectCase
 
 
@@ -34,7 +35,7 @@ def run_table(pack: str, recipes: Path | None, seeds: int, stations: int) -> Ite
         RecipeError: as `RecipeBook.by_pack`.
     """
     recipe = RecipeBook(recipes).by_pack(pack, SIMULATED_DAY)
-    cases = [case for station in LINE for case in defect_cases("sim", recipe, station)]
+    cases = [case for station in STATIONS for case in defect_cases("sim", recipe, station)]
     jobs = [
         SimJob(case.name, pack, seed, case.scenario, station=case.station) for case in cases for seed in range(seeds)
     ]

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bmsctl.compose.genealogy import STACKING, StoreThenMes
+from bmsctl.compose.genealogy import StoreThenMes
 from bmsctl.compose.station import LOCK_WITHIN, Order, PackStation, run_station, utc_text
 from bmsctl.domain.message_sets import Channels
 from bmsctl.domain.pack import PackSpec
-from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.recipe import EOL, STACKING, Recipe
 from bmsctl.domain.units import Second
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import Site, StationWatch
@@ -33,11 +33,8 @@ from bmsctl.stations.eol import STEPS
 from bmsctl.stations.eol.context import RunFacts
 from bmsctl.stations.eol.devices import INSTRUMENTS, LEASED, Devices
 from bmsctl.stations.eol.safe import MakeSafe
-from bmsctl.stations.run import Run
 from bmsctl.store.journal import Journal
 from bmsctl.store.recovery import close_crashed
-
-__all__ = ["EolStation", "Order", "devices_of", "run_one", "utc_text"]
 
 LABEL_WITHIN = Second(30.0)
 
@@ -64,22 +61,23 @@ def devices_of(site: Site, pack: PackSpec | None = None) -> Devices:
     )
 
 
-class EolStation(PackStation):
+class EolStation(PackStation[Devices, RunFacts]):
     """One end-of-line station: sequencer and devices on a site, and the journal it writes to."""
 
-    name = "eol"
+    name = EOL
+    steps = STEPS
+    leased = LEASED
+    instruments = INSTRUMENTS
 
     def __init__(self, site: Site, journal: Journal, watch: StationWatch | None, pack: PackSpec) -> None:
         """`pack`: the type it tests."""
         genealogy = StoreThenMes(journal, site.mes, site.clock)
-        self._devices = replace(devices_of(site, pack), genealogy=genealogy)
-        super().__init__(
-            site, journal, watch, pack, self._devices, lambda leases, now: MakeSafe(self._devices, leases, now)
-        )
+        devices = replace(devices_of(site, pack), genealogy=genealogy)
+        super().__init__(site, journal, watch, pack, devices, lambda leases, now: MakeSafe(devices, leases, now))
 
     async def _recover(self) -> None:
-        """Close them: under high voltage nothing is gone on with."""
-        await close_crashed(self._journal, utc_text(self._site.clock))
+        """Close them: nothing is resumed under high voltage."""
+        await close_crashed(self._journal, utc_text(self._site.clock), self.name)
 
     async def test(self, order: Order) -> Mapping[str, Any]:
         """Test the pack whose label is scanned next; its record. Raises as `PackStation.test`."""
@@ -89,24 +87,7 @@ class EolStation(PackStation):
         self._require_ready()
         earlier = self._earlier(serial, order.retest_cause)
         log = self._open(order, serial, len(earlier) + 1)
-        record_id = log.record_id
-        job = Run(
-            steps=STEPS,
-            recipe=order.recipe.steps(self.name),
-            pack=order.recipe.pack,
-            facts=RunFacts(serial, order.vin),
-            token=lambda: self._site.run_token(record_id),
-            record_id=record_id,
-            devices=self._devices,
-            leases=self._leases,
-            log=log,
-            watch=self._watch,
-            now=self._now,
-            utc_text=lambda: utc_text(self._site.clock),
-            serial_numbers=self._site.serial_numbers,
-            leased=LEASED,
-            instruments=INSTRUMENTS,
-        )
+        job = self._run(order.recipe, log, RunFacts(serial, order.vin), lambda: self._site.run_token(log.record_id))
         record = await self._outcome(log, job)
         if record["verdict"] == Verdict.PASS:
             await self._print_label(order.recipe, record)
@@ -141,7 +122,7 @@ def _serial(label: str, recipe: Recipe) -> str:
     return found["serial"]
 
 
-async def run_one(
+async def run_eol(
     site: Site,
     store: Path,
     order: Order,

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bmsctl.compose.campaign import SimJob, SimOutcome, run_jobs
 from bmsctl.compose.recipes import RecipeBook
-from bmsctl.compose.simulation import LINE, SIMULATED_DAY
+from bmsctl.compose.simulation import SIMULATED_DAY
 from bmsctl.compose.worlds import fault_cases
+from bmsctl.domain.recipe import STATIONS
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import FaultCase
 from bmsctl.errors import ScenarioError
@@ -29,7 +30,7 @@ class FaultResult:
 def chosen_cases(pack: str, recipes: Path | None, faults: str) -> list[FaultCase]:
     """The cases of a pack, at every station, whose fault is chosen; raises as `chosen` and `RecipeBook.by_pack`."""
     recipe = RecipeBook(recipes).by_pack(pack, SIMULATED_DAY)
-    return chosen([case for station in LINE for case in fault_cases("sim", recipe, station)], faults)
+    return chosen([case for station in STATIONS for case in fault_cases("sim", recipe, station)], faults)
 
 
 def chosen(cases: Sequence[FaultCase], faults: str) -> list[FaultCase]:

@@ -9,16 +9,15 @@ from collections.abc import Sequence
 
 from bmsctl.domain.attempts import unreleased
 from bmsctl.domain.events import IncomingMeasured
+from bmsctl.domain.incoming import AGE, CELL_VOLTAGE
 from bmsctl.domain.links import Clock
 from bmsctl.domain.parts import kind_of, number_of
 from bmsctl.domain.ports import Genealogy, IncomingModule
-from bmsctl.domain.rework import AGE, Standing, older
+from bmsctl.domain.recipe import STACKING
+from bmsctl.domain.rework import Standing, older
 from bmsctl.domain.units import Second, Volt
 from bmsctl.errors import StepInvalid
 from bmsctl.store.journal import Journal
-
-STACKING = "stacking"
-CELL_VOLTAGE = "cell_voltage"
 
 
 class StoreThenMes:

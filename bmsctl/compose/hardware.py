@@ -9,12 +9,12 @@ from pathlib import Path
 
 from bmsctl.compose.seed_keys import seed_key
 from bmsctl.compose.station_file import read_station
-from bmsctl.compose.terminal_operator import TerminalOperator
 from bmsctl.compose.wired import WiredSite, WiredWorld, open_site
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.ports import IncomingModule, Instruction, ModuleData, Operator
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.units import Second
+from bmsctl.drivers.terminal_operator import TerminalOperator
 from bmsctl.errors import DeviceRefused, ScenarioError, StationFileError
 
 NO_MES = "no MES is connected"

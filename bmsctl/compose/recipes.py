@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import bmsctl
 from bmsctl.domain.canonical import sha256_hex
-from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.recipe import STACKING, Recipe
 from bmsctl.domain.recipe_compiler import PackKeys, compile_recipe, pack_keys
 from bmsctl.domain.recipe_compiler_sources import BYTES_MAX
 from bmsctl.domain.recipe_compiler_values import shown
@@ -80,7 +80,7 @@ class RecipeBook:
         Raises:
             RecipeError: it cannot be read, or is not the one that the recipe names by its hash.
         """
-        step = next(step for step in recipe.steps("stacking") if step.run == "bms_flash")
+        step = next(step for step in recipe.steps(STACKING) if step.run == "bms_flash")
         name, wanted = step.text("image"), step.text("image_sha256")
         try:
             image = read_in(self.folder, name, IMAGE_BYTES_MAX)

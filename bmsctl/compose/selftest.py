@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bmsctl.compose.eol import devices_of, utc_text
+from bmsctl.compose.eol import devices_of
 from bmsctl.compose.owner import owner_at_work
 from bmsctl.compose.recipes import RecipeBook
 from bmsctl.compose.software import software
+from bmsctl.compose.station import utc_text
 from bmsctl.compose.watches import Watches
 from bmsctl.compose.worlds import open_world
 from bmsctl.domain.events import AttemptClosed, AttemptOpened

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bmsctl.compose.as_built import as_built, require_no_other
-from bmsctl.compose.eol import run_one
+from bmsctl.compose.as_built import as_built, unfinished
+from bmsctl.compose.eol import run_eol
 from bmsctl.compose.invariants import RecordMonitor
 from bmsctl.compose.recipes import RecipeBook
-from bmsctl.compose.stacking import build_one
+from bmsctl.compose.stacking import require_no_other, run_stacking
 from bmsctl.compose.station import Order
 from bmsctl.compose.watches import Watches
 from bmsctl.compose.worlds import SimulatedWorld, simulated_world
 from bmsctl.domain.packml import Mode
-from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.recipe import EOL, STACKING, STATIONS, Recipe
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import Site, StationWatch
 from bmsctl.errors import Refused
@@ -25,10 +26,12 @@ from bmsctl.errors import Refused
 SIMULATED_DAY = date(2026, 1, 1)
 """The day every simulated run is on, for the recipe in effect."""
 BOTH = "both"
-LINE = ("stacking", "eol")
-"""The stations in the order a pack comes to them."""
 CARRIED_S = 600.0
 """Wall time from one station to the next."""
+
+
+_Run = Callable[[Site, Path, Order, StationWatch], Awaitable[Mapping[str, Any]]]
+"""The run of a station for one pack."""
 
 
 @dataclass
@@ -55,9 +58,6 @@ class _Simulation:
 
     book: RecipeBook
     recipe: Recipe
-    seed: int
-    scenario: str | None
-    scenario_file: str
     store: Path
     retest_cause: str | None
     replaced: tuple[str, ...]
@@ -74,13 +74,13 @@ def simulate_one(
     store: Path,
     retest_cause: str | None,
     watch: StationWatch | None = None,
-    station: str = "eol",
+    station: str = EOL,
     replaced: Sequence[str] = (),
 ) -> SimResult:
     """Build or test one simulated pack, or both: then it is tested if stacking has passed it.
 
     Args:
-        station: one of the line's, or "both".
+        station: one of `STATIONS`, or `BOTH`.
         replaced: slots of the parts that are replaced at stacking.
 
     Raises:
@@ -88,9 +88,9 @@ def simulate_one(
     """
     book = RecipeBook(recipes)
     recipe = book.by_pack(pack, SIMULATED_DAY)
-    simulation = _Simulation(book, recipe, seed, scenario, scenario_file, store, retest_cause, tuple(replaced), watch)
+    simulation = _Simulation(book, recipe, store, retest_cause, tuple(replaced), watch)
     result, begins_s = SimResult(None), 0.0
-    for at in LINE if station == BOTH else (station,):
+    for at in STATIONS if station == BOTH else (station,):
         world = simulated_world(
             recipe, seed=seed, scenario=scenario, scenario_file=scenario_file, at=at, begins_s=begins_s
         )
@@ -105,28 +105,19 @@ def simulate_one(
 
 def _run_at(at: str, world: SimulatedWorld, simulation: _Simulation) -> SimResult:
     """The pack at one station."""
-    store = simulation.store
+    store, recipe = simulation.store, simulation.recipe
+    run: _Run = run_eol
+    replaced: tuple[str, ...] = ()
+    if at == STACKING:
+        require_no_other(world.pack_serial, unfinished(store))
+        run, replaced = partial(run_stacking, images=simulation.book.image), simulation.replaced
+    retest_cause = simulation.retest_cause
+    order = Order(recipe, world.name, world.simulated, Mode.ENGINEERING, retest_cause=retest_cause, replaced=replaced)
     records = RecordMonitor(store)
     watches = Watches(simulation.watch, records)
-    order = Order(
-        simulation.recipe,
-        world.name,
-        world.simulated,
-        Mode.ENGINEERING,
-        retest_cause=simulation.retest_cause,
-        replaced=simulation.replaced if at == "stacking" else (),
-    )
-
-    def main(site: Site) -> Awaitable[Mapping[str, Any]]:
-        if at == "stacking":
-            return build_one(site, store, order, watches, simulation.book.image)
-        return run_one(site, store, order, watches)
-
-    if at == "stacking":
-        require_no_other(store, world.pack_serial)
-    world.built = as_built(store, world.pack_serial, simulation.recipe.pack.modules, order.replaced)
+    world.built = as_built(store, world.pack_serial, recipe.pack.modules, replaced)
     try:
-        record = world.run(main)
+        record = world.run(lambda site: run(site, store, order, watches))
     except Refused:
         if not world.interrupted:
             raise

@@ -1,12 +1,12 @@
 """A stacking station put together in some world, and one pack built on it.
 
-What a crash leaves open is gone on with, and a pack that is worked on again keeps what has stayed in it.
+What a crash leaves open is resumed, and a pack that is worked on again keeps what has stayed in it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from bmsctl.domain.attempts import Attempt
 from bmsctl.domain.events import AttemptOpened, Event, PartInstalled, StepKept
 from bmsctl.domain.pack import PackSpec
 from bmsctl.domain.parts import TRAY
-from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.recipe import STACKING, Recipe
 from bmsctl.domain.rework import Standing, continued, holding, older
 from bmsctl.domain.world import Site, StationWatch
 from bmsctl.drivers.battery_tester import ScpiBatteryTester
@@ -32,7 +32,6 @@ from bmsctl.drivers.scanner import SerialScanner
 from bmsctl.errors import Refused
 from bmsctl.protocols.bms_broadcast import MESSAGE_SETS
 from bmsctl.protocols.part_label import PartLabel, parse_label
-from bmsctl.stations.run import Run
 from bmsctl.stations.stacking import STEPS
 from bmsctl.stations.stacking.context import StackingFacts, readings_of
 from bmsctl.stations.stacking.devices import INSTRUMENTS, LEASED, Devices
@@ -69,42 +68,41 @@ def devices_of(site: Site, pack: PackSpec) -> Devices:
     )
 
 
-class StackingStation(PackStation):
+class StackingStation(PackStation[Devices, StackingFacts]):
     """One stacking station: sequencer and devices on a site, and the journal it writes to."""
 
-    name = "stacking"
+    name = STACKING
+    steps = STEPS
+    leased = LEASED
+    instruments = INSTRUMENTS
 
     def __init__(
         self, site: Site, journal: Journal, watch: StationWatch | None, pack: PackSpec, images: Images
     ) -> None:
         """`pack`: the type it builds."""
-        self._devices = devices_of(site, pack)
+        devices = devices_of(site, pack)
+        super().__init__(site, journal, watch, pack, devices, lambda leases, now: StackingSafe(devices, leases, now))
         self._images = images
         self._unfinished: Sequence[Attempt] = ()
-        super().__init__(
-            site, journal, watch, pack, self._devices, lambda leases, now: StackingSafe(self._devices, leases, now)
-        )
 
     async def _recover(self) -> None:
-        """Remember them: a pack half built is gone on with."""
+        """Remember them: a pack half built is resumed."""
         self._unfinished = self._journal.open_attempts(self.name)
 
     async def test(self, order: Order) -> Mapping[str, Any]:
-        """Build the pack whose tray is scanned next, or go on with the one on the carrier; its record.
+        """Build the pack whose tray is scanned next, or resume the one on the carrier; its record.
 
         Raises as `PackStation.test`, and RecipeError if the BMS's software image is not there.
         """
         self._require_pack(order.recipe)
         on_carrier = [one for one in self._unfinished if TRAY in Standing.of(self._events(one)).parts]
         if len(on_carrier) == 1:
-            return await self._go_on(on_carrier[0], order)
+            return await self._resume(on_carrier[0], order)
         tray = _tray(await self._scan(), order.recipe)
         for attempt in self._unfinished:
             if attempt.pack_serial == tray.serial:
-                return await self._go_on(attempt, order, tray)
-        if self._unfinished:
-            names = ", ".join(str(attempt.pack_serial) for attempt in self._unfinished)
-            raise Refused(f"tray {tray.serial} was not started: {names} is unfinished; put that on the carrier again")
+                return await self._resume(attempt, order, tray)
+        require_no_other(tray.serial, self._unfinished)
         self._require_ready()
         return await self._begin(tray, order)
 
@@ -120,7 +118,7 @@ class StackingStation(PackStation):
         for event in kept:
             log.append(event)
         facts = _facts(tray, image, histories, log.events)
-        return await self._outcome(log, self._run(order.recipe, log, facts, None))
+        return await self._outcome(log, self._run(order.recipe, log, facts, self._tokens(log)))
 
     def _kept(self, history: History, order: Order, record_id: str) -> list[Event]:
         """Events with which the next attempt begins; a step that the recipe has changed since is not kept."""
@@ -132,14 +130,14 @@ class StackingStation(PackStation):
         changed = {step.run for step in steps if step not in before}
         return [event for event in events if not (isinstance(event, StepKept) and event.step in changed)]
 
-    async def _go_on(self, attempt: Attempt, order: Order, tray: PartLabel | None = None) -> Mapping[str, Any]:
-        """Go on with an attempt where its program ended, by the recipe that it was begun with.
+    async def _resume(self, attempt: Attempt, order: Order, tray: PartLabel | None = None) -> Mapping[str, Any]:
+        """Resume an attempt where its program ended, by the recipe that it was begun with.
 
         Refused, it stays open. `tray`: its label, if it is not on record.
         """
         self._require_ready()
         if not self.sequencer.proved:
-            raise Refused(f"pack {attempt.pack_serial} is not gone on with: {self.sequencer.why}")
+            raise Refused(f"pack {attempt.pack_serial} is not resumed: {self.sequencer.why}")
         if order.replaced:
             raise Refused(f"pack {attempt.pack_serial} is unfinished: finish it, then replace {order.replaced[0]}")
         history = self._journal.history(attempt.record_id)
@@ -150,7 +148,8 @@ class StackingStation(PackStation):
         elapsed_s = self._site.clock.utc().unix_s - history[0][0]
         log = await resumed(self._journal, attempt.record_id, utc_text(self._site.clock))
         label = tray or _installed_tray(log.events)
-        job = self._run(recipe, log, _facts(label, image, earlier, log.events), self._now() - max(elapsed_s, 0.0))
+        facts = _facts(label, image, earlier, log.events)
+        job = self._run(recipe, log, facts, self._tokens(log), self._now() - max(elapsed_s, 0.0))
         outcome = await self.sequencer.start(job)
         record: Mapping[str, Any] = await outcome
         return record
@@ -158,32 +157,18 @@ class StackingStation(PackStation):
     def _events(self, attempt: Attempt) -> Iterator[Event]:
         return (event for _, event in self._journal.history(attempt.record_id))
 
-    def _run(
-        self, recipe: Recipe, log: RunJournal, facts: StackingFacts, begun_s: float | None
-    ) -> Run[Devices, StackingFacts]:
-        begun, numbers = log.events, count(1)
+    def _tokens(self, log: RunJournal) -> Callable[[], int]:
+        """Gives a token with each call, none that an earlier process has had for the attempt."""
+        begun, numbers = len(log.events), count(1)
+        return lambda: self._site.run_token(f"{log.record_id}/{begun}/{next(numbers)}")
 
-        def token() -> int:
-            return self._site.run_token(f"{log.record_id}/{len(begun)}/{next(numbers)}")
 
-        return Run(
-            steps=STEPS,
-            recipe=recipe.steps(self.name),
-            pack=recipe.pack,
-            facts=facts,
-            token=token,
-            record_id=log.record_id,
-            devices=self._devices,
-            leases=self._leases,
-            log=log,
-            watch=self._watch,
-            now=self._now,
-            utc_text=lambda: utc_text(self._site.clock),
-            serial_numbers=self._site.serial_numbers,
-            leased=LEASED,
-            instruments=INSTRUMENTS,
-            begun=begun,
-            begun_s=begun_s,
+def require_no_other(serial: str, unfinished: Iterable[Attempt]) -> None:
+    """Raise Refused if a pack that is unfinished is another one: it has the carrier."""
+    others = [str(attempt.pack_serial) for attempt in unfinished if attempt.pack_serial != serial]
+    if others:
+        raise Refused(
+            f"tray {serial} was not started: {', '.join(others)} is unfinished; put that on the carrier and finish it"
         )
 
 
@@ -219,7 +204,7 @@ def _tray(label: str, recipe: Recipe) -> PartLabel:
     return tray
 
 
-async def build_one(
+async def run_stacking(
     site: Site,
     store: Path,
     order: Order,

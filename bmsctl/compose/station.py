@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from bmsctl.compose.owner import owner_at_work
 from bmsctl.compose.software import software
@@ -20,15 +20,17 @@ from bmsctl.domain.lease import LeaseBook
 from bmsctl.domain.links import Clock
 from bmsctl.domain.pack import PackSpec
 from bmsctl.domain.packml import Event, Mode, State
-from bmsctl.domain.ports import Plc, Scanner
+from bmsctl.domain.ports import Scanner
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.units import Second
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import Site, StationWatch
 from bmsctl.errors import Refused
 from bmsctl.stations.job import Job
+from bmsctl.stations.run import Run, RunDevices
 from bmsctl.stations.safe import SafetyAction
 from bmsctl.stations.sequencer import Sequencer
+from bmsctl.stations.step import F, Step
 from bmsctl.store.journal import Journal
 from bmsctl.store.run_journal import RunJournal
 
@@ -61,20 +63,27 @@ def utc_text(clock: Clock) -> str:
     return datetime.fromtimestamp(int(clock.utc().unix_s), UTC).isoformat().replace("+00:00", "Z")
 
 
-class EntryDevices(Protocol):
-    """What a station needs of its devices before a run."""
+class StationDevices(RunDevices, Protocol):
+    """What a station needs of its devices before a run, and in it."""
 
-    @property
-    def plc(self) -> Plc: ...
     @property
     def scanner(self) -> Scanner: ...
 
 
-class PackStation(ABC):
+D = TypeVar("D", bound=StationDevices)
+
+
+class PackStation(ABC, Generic[D, F]):
     """One station: its sequencer on a site, and the journal it writes to."""
 
     name: ClassVar[str]
     """As the step catalogue calls it."""
+    steps: Sequence[Step[D, F]]
+    """Those it can run; which of them it does, and in which order, the recipe says."""
+    leased: ClassVar[Sequence[str]]
+    """Devices whose leases a run takes, in this order."""
+    instruments: ClassVar[Sequence[str]]
+    """Those of them that must say first who they are."""
 
     def __init__(
         self,
@@ -82,7 +91,7 @@ class PackStation(ABC):
         journal: Journal,
         watch: StationWatch | None,
         pack: PackSpec,
-        devices: EntryDevices,
+        devices: D,
         make_safe: Callable[[LeaseBook, Callable[[], float]], SafetyAction],
     ) -> None:
         """`pack`: the type it is for. `make_safe`: its safety action, of its leases and its clock."""
@@ -91,7 +100,7 @@ class PackStation(ABC):
         self._journal = journal
         self._watch = Watches(watch, site.watch)
         self._now = asyncio.get_running_loop().time
-        self._entry = devices
+        self._devices = devices
         self._leases = LeaseBook(self._now)
         self.sequencer = Sequencer(devices.plc, self._leases, make_safe(self._leases, self._now), self._now)
 
@@ -139,7 +148,7 @@ class PackStation(ABC):
             self._require_safety_chain()
 
     def _require_safety_chain(self) -> None:
-        status = self._entry.plc.status()
+        status = self._devices.plc.status()
         if status is None:
             raise Refused("plc: no status yet; check its supply and the CAN cable")
         if status.tripped or not (status.guard_closed and status.estop_released):
@@ -148,7 +157,7 @@ class PackStation(ABC):
     async def _scan(self) -> str:
         """The label; given up when the station changes its state."""
         lease = self._leases.grant("scanner", SCAN_WITHIN)
-        scan = asyncio.get_running_loop().create_task(self._entry.scanner.scan(lease, SCAN_WITHIN))
+        scan = asyncio.get_running_loop().create_task(self._devices.scanner.scan(lease, SCAN_WITHIN))
         state = self.sequencer.state
         left = asyncio.get_running_loop().create_task(self.sequencer.until(*set(State) - {state}))
         left.add_done_callback(lambda _: scan.cancel())
@@ -187,6 +196,35 @@ class PackStation(ABC):
         )
         return self._journal.open_run(opened)
 
+    def _run(
+        self,
+        recipe: Recipe,
+        log: RunJournal,
+        facts: F,
+        token: Callable[[], int],
+        begun_s: float | None = None,
+    ) -> Run[D, F]:
+        """The run of an attempt, or what its log leaves of it; further arguments as those of `Run`."""
+        return Run(
+            steps=self.steps,
+            recipe=recipe.steps(self.name),
+            pack=recipe.pack,
+            facts=facts,
+            token=token,
+            record_id=log.record_id,
+            devices=self._devices,
+            leases=self._leases,
+            log=log,
+            watch=self._watch,
+            now=self._now,
+            utc_text=lambda: utc_text(self._site.clock),
+            serial_numbers=self._site.serial_numbers,
+            leased=self.leased,
+            instruments=self.instruments,
+            begun=log.events,
+            begun_s=begun_s,
+        )
+
     async def _outcome(self, log: RunJournal, job: Job) -> Mapping[str, Any]:
         """The record of a job that has run to its end, or was not let begin."""
         if not self.sequencer.proved:
@@ -205,7 +243,7 @@ class PackStation(ABC):
         return record
 
 
-S = TypeVar("S", bound=PackStation)
+S = TypeVar("S", bound=PackStation[Any, Any])
 
 
 async def run_station(

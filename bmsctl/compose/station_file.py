@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bmsctl.domain.recipe import EOL, STACKING
 from bmsctl.domain.recipe_locator import Path as Key
 from bmsctl.domain.recipe_locator import locate
 from bmsctl.errors import StationFileError
@@ -40,8 +41,8 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "stacking": Kind(("bms", "plc"), stacking.INSTRUMENTS),
-    "eol": Kind(("bms", "plc", "matrix"), eol.INSTRUMENTS),
+    STACKING: Kind(("bms", "plc"), stacking.INSTRUMENTS),
+    EOL: Kind(("bms", "plc", "matrix"), eol.INSTRUMENTS),
 }
 
 
@@ -118,7 +119,7 @@ class _Reader:
         station = self._table(root.get("station"), ("station",), ("name", "kind"))
         name = self._text(station, ("station", "name"), _NAME, "letters, digits, - and _")
         kind = self._choice(station, ("station", "kind"), tuple(KINDS))
-        devices = KINDS.get(kind, KINDS["eol"])
+        devices = KINDS.get(kind, KINDS[EOL])
         can = tuple(self._can(root.get("can"), devices.can))
         serial = self._table(root.get("serial"), ("serial",), devices.serial)
         bound = devices.instruments

@@ -12,7 +12,7 @@ from bmsctl.domain.world import StationWatch
 class Watches:
     """Passes everything on to each watcher; implements StationWatch.
 
-    A watcher that raises is heard no more, and the run goes on: `failures` tells.
+    A watcher that raises is told nothing further, and the run goes on: `failures` tells.
     """
 
     def __init__(self, *watches: StationWatch | None) -> None:

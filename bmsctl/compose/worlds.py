@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.recipe import EOL, Recipe
 from bmsctl.domain.world import AsBuilt, DefectCase, FaultCase, World
 from bmsctl.errors import Refused
 
@@ -72,7 +72,7 @@ def open_world(
     return world
 
 
-def defect_cases(name: str, recipe: Recipe, station: str = "eol") -> list[DefectCase]:
+def defect_cases(name: str, recipe: Recipe, station: str = EOL) -> list[DefectCase]:
     """The defect table of a simulated world, for packs of a recipe at a station.
 
     Raises:
@@ -82,7 +82,7 @@ def defect_cases(name: str, recipe: Recipe, station: str = "eol") -> list[Defect
     return cases
 
 
-def fault_cases(name: str, recipe: Recipe, station: str = "eol") -> list[FaultCase]:
+def fault_cases(name: str, recipe: Recipe, station: str = EOL) -> list[FaultCase]:
     """The fault table of a simulated world, for packs of a recipe at a station.
 
     Raises:

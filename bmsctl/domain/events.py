@@ -76,12 +76,16 @@ class PartInstalled(Event):
 
 @dataclass(frozen=True)
 class PartRemoved(Event):
-    """The part in a slot was taken out again."""
+    """The part in a slot was taken out again.
+
+    `cause`: `replaced`, or `came_off` with one that is, both before the attempt's first step; empty: in a step.
+    """
 
     kind: ClassVar[str] = "part_removed"
     slot: str
     serial: str | None
     reason: str
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ class Tightened(Event):
 
 @dataclass(frozen=True)
 class AttemptResumed(Event):
-    """The station's program ended in the middle of the attempt, and goes on with it at `at`."""
+    """The station's program ended in the middle of the attempt, and is resumed at `at`."""
 
     kind: ClassVar[str] = "attempt_resumed"
     at: str
@@ -178,12 +182,18 @@ class StepRepeated(Event):
 
 @dataclass(frozen=True)
 class ActionIntended(Event):
-    """An action that must not be repeated (a tightened bolt) is about to be commanded."""
+    """An action that must not be repeated (a tightened bolt) is about to be commanded.
+
+    `slot`: of the part that it is done to, empty if to none. `after_id`: the device's newest identifier before it, None
+    if it counts nothing.
+    """
 
     kind: ClassVar[str] = "action_intended"
     action_id: str
     device: str
     what: str
+    slot: str = ""
+    after_id: int | None = None
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,19 @@ def bolt_slot(bolt: str) -> str:
     return f"bolt {bolt}"
 
 
+def bolt_of(slot: str) -> str:
+    """The name of the bolt in a slot; ValueError for another part's slot."""
+    kind, _, bolt = slot.partition(" ")
+    if kind != "bolt":
+        raise ValueError(f"{slot!r} is no bolt's slot; such slots are like 'bolt m2.1'")
+    return bolt
+
+
+def measured_as(slot: str) -> str:
+    """The name of a part in measurements: a bolt's own, else its slot."""
+    return bolt_of(slot) if kind_of(slot) == "bolt" else slot
+
+
 def kind_of(slot: str) -> str:
     """What sort of part goes into a slot: `module`, `busbar`, `bolt`, `tray`, `harness`, `bms` or `cover`."""
     return slot.partition(" ")[0]
@@ -81,5 +94,5 @@ def coming_off(slot: str, installed: Iterable[str], modules: int) -> tuple[str, 
         off.add(HARNESS)
         busbars = range(1, modules + 2)
         off.update(busbar_slot(busbar) for busbar in busbars if number_of(slot) in joined_by(busbar, modules))
-    off.update(each for each in slots if kind_of(each) == "bolt" and held_by(each.partition(" ")[2]) in off)
+    off.update(each for each in slots if kind_of(each) == "bolt" and held_by(bolt_of(each)) in off)
     return tuple(each for each in slots if each in off)

@@ -14,7 +14,9 @@ from bmsctl.domain.limits import Limit
 from bmsctl.domain.pack import PackSpec
 from bmsctl.domain.units import Second, Volt
 
-STATIONS = ("stacking", "eol")
+STACKING, EOL = "stacking", "eol"
+STATIONS = (STACKING, EOL)
+"""Where packs are built and tested, in the order in which they come there."""
 SELFTEST = "selftest"
 """What stands in place of a station's name in the recipe by which a station tests itself."""
 
@@ -111,7 +113,7 @@ class Recipe:
         Raises:
             LookupError: no such station.
         """
-        return {"stacking": self.stacking, "eol": self.eol, SELFTEST: self.selftest}[station]
+        return {STACKING: self.stacking, EOL: self.eol, SELFTEST: self.selftest}[station]
 
     def to_json(self) -> Mapping[str, Any]:
         """Everything but the provenance as a JSON object, made once and not to be changed."""

@@ -69,15 +69,16 @@ def fold(events: Sequence[Event], head_sha256: str) -> dict[str, Any]:
 
 
 def _genealogy(events: Sequence[Event]) -> list[dict[str, Any]]:
-    """Every part ever installed, in order; a removed one stays, with the reason."""
+    """Every part ever installed, in order; a removed one stays, with the reason and, if it was a rework, the cause."""
     parts: list[dict[str, Any]] = []
     in_slot: dict[str, dict[str, Any]] = {}
     for event in events:
         if isinstance(event, PartInstalled):
-            in_slot[event.slot] = payload(event) | {"removed_reason": None, "incoming": [], "tightenings": []}
+            removed: dict[str, Any] = {"removed_reason": None, "removed_cause": None}
+            in_slot[event.slot] = payload(event) | removed | {"incoming": [], "tightenings": []}
             parts.append(in_slot[event.slot])
         elif isinstance(event, PartRemoved) and event.slot in in_slot:
-            in_slot.pop(event.slot)["removed_reason"] = event.reason
+            in_slot.pop(event.slot).update(removed_reason=event.reason, removed_cause=event.cause or None)
         elif isinstance(event, IncomingMeasured) and event.slot in in_slot:
             value = {"name": event.name, "unit": event.unit, "values": list(event.values)}
             in_slot[event.slot]["incoming"].append(value)

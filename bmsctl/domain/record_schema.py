@@ -46,6 +46,7 @@ _PART = _object(
     serial=_TEXT_OR_NULL,
     lot=_TEXT_OR_NULL,
     removed_reason=_TEXT_OR_NULL,
+    removed_cause={"enum": ["replaced", "came_off", None]},
     incoming=_array(_object(name=_TEXT, unit=_UNIT, values=_array(_NUMBER_OR_NULL))),
     tightenings=_array(
         _object(

@@ -23,15 +23,14 @@ from bmsctl.domain.events import (
     StepRepeated,
     Tightened,
 )
-from bmsctl.domain.parts import bolt_slot, coming_off, held_by, kind_of
+from bmsctl.domain.incoming import AGE
+from bmsctl.domain.parts import bolt_of, bolt_slot, coming_off, held_by, kind_of, measured_as
 from bmsctl.domain.recipe import StepRecipe
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import Refused
 
-AGE = "age"
-"""The incoming value that grows by itself."""
-REPLACED, CAME_OFF = "replaced", "came off with"
-"""Why a part is taken out for a rework; the second names the parts that it came off with."""
+REPLACED, CAME_OFF = "replaced", "came_off"
+"""Causes for which a part is taken out for a rework: it is replaced itself, or came off with one that is."""
 LOST = "the part came off before anybody knew whether it was done"
 
 
@@ -114,18 +113,19 @@ def continued(
     events += [standing.accepted[slot] for slot in waiting if _measured_by(slot, steps) in kept]
     events += _unanswered(standing.pending, off)
     for slot in reversed(off):
-        why = REPLACED if slot in replaced else f"{CAME_OFF} {', '.join(replaced)}"
-        events.append(PartRemoved(slot, standing.installed(slot).serial, why))
+        came_off = f"came off with {', '.join(replaced)}"
+        why, cause = ("replaced", REPLACED) if slot in replaced else (came_off, CAME_OFF)
+        events.append(PartRemoved(slot, standing.installed(slot).serial, why, cause))
     events += [StepKept(run, standing.passed[run]) for run in kept]
     return events
 
 
-def exchanged(slot: str, reason: str) -> bool:
-    """Whether another part goes into a slot whose part was taken out for this reason, in a rework.
+def exchanged(slot: str, cause: str) -> bool:
+    """Whether another part goes into a slot whose part was taken out for this cause.
 
     Bolts and modules do not go in again whatever they came off with.
     """
-    return reason == REPLACED or (reason.startswith(CAME_OFF) and kind_of(slot) in ("bolt", "module"))
+    return cause == REPLACED or (cause == CAME_OFF and kind_of(slot) in ("bolt", "module"))
 
 
 def _coming_off(installed: Collection[str], replaced: Sequence[str], modules: int) -> tuple[str, ...]:
@@ -143,11 +143,11 @@ def _measured_by(slot: str, steps: Sequence[StepRecipe]) -> str | None:
 
 
 def _unanswered(pending: ActionIntended | None, off: Collection[str]) -> list[Event]:
-    """An action is called by the slot of its part and a number: `bolt m1.5 #1`."""
+    """The action as the next attempt is told of it: given up if its part came off, or what its bolt holds."""
     if pending is None:
         return []
-    slot = pending.action_id.partition(" #")[0]
-    came_off = slot in off or (kind_of(slot) == "bolt" and held_by(slot.removeprefix("bolt ")) in off)
+    slot = pending.slot
+    came_off = slot in off or (kind_of(slot) == "bolt" and held_by(bolt_of(slot)) in off)
     return [pending, ActionUnknown(pending.action_id, LOST)] if came_off else [pending]
 
 
@@ -163,7 +163,7 @@ def holding(attempts: Iterable[Iterable[Event]]) -> list[Measured]:
         elif isinstance(event, StepRepeated):
             held = {key: each for key, each in held.items() if each.step != event.step}
         elif isinstance(event, PartRemoved):
-            part = f"[{event.slot.removeprefix('bolt ')}]"
+            part = f"[{measured_as(event.slot)}]"
             held = {key: each for key, each in held.items() if not each.name.endswith(part)}
     return list(held.values())
 

@@ -29,6 +29,7 @@ DEVICE = "leak_tester"
 ANSWER_WITHIN_S = 0.2
 ATTEMPTS = 3
 POLL_S = 1.0
+VENT_POLL_S = 0.2
 LATE_S = 5.0
 """A phase may take so much longer than it was set to."""
 VENTED_WITHIN_S = 20.0
@@ -91,6 +92,22 @@ class ModbusLeakTester:
             self.off()
             raise
         return _decay(samples, settings)
+
+    async def vented(self, lease: Lease) -> None:
+        await self._write(lease, leak_tester.TEST, (leak_tester.STOP,))
+        loop = asyncio.get_running_loop()
+        vented_s = loop.time() + VENTED_WITHIN_S
+        while True:
+            course = await self._course(lease, 0)
+            if course.phase is Phase.VENTED and abs(course.pressure_pa) <= leak_tester.VENTED_PA:
+                return
+            if loop.time() > vented_s:
+                text = (
+                    f"does not vent, {course.pressure_pa:.0f} Pa are left; touch neither hose nor cover, vent by hand"
+                )
+                raise DeviceTimeout(DEVICE, text)
+            lease.quiet_for(VENT_POLL_S)
+            await asyncio.sleep(VENT_POLL_S)
 
     def off(self) -> None:
         stop = modbus_rtu.write(leak_tester.UNIT, leak_tester.TEST, (leak_tester.STOP,))
@@ -173,6 +190,7 @@ class ModbusLeakTester:
 
     async def _exchange(self, lease: Lease, request: Request, tag: int | None = None) -> Reply:
         """One request and its answer, which begins with `tag`."""
+        lease.check()
         damaged = self.damaged
         self._replies.expect(request)
         self._wanted_tag = tag
@@ -187,8 +205,10 @@ class ModbusLeakTester:
                 raise ReplyInvalid(DEVICE, "its answer is damaged; check the cable for noise") from None
             raise DeviceTimeout(DEVICE, f"no answer within {ANSWER_WITHIN_S:g} s; check cable and supply") from None
         finally:
-            self._replies.expect(None)
-            self._waiting = None
+            # After an abort it may be the safety action's question that waits.
+            if self._waiting is waiting:
+                self._replies.expect(None)
+                self._waiting = None
         lease.touch()
         if isinstance(reply, Refusal):
             raise DeviceRefused(DEVICE, _REFUSED.get(reply.code, f"refuses with code {reply.code}"))

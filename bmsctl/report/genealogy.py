@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from bmsctl.domain.incoming import AGE
 from bmsctl.domain.limits import Limit
-from bmsctl.domain.parts import held_by, kind_of
+from bmsctl.domain.parts import bolt_of, held_by, kind_of
 from bmsctl.domain.quantities import quantity
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.steps import of_part
@@ -53,11 +54,6 @@ class BoltGroup(NamedTuple):
     rows: Sequence[BoltRow]
 
 
-def bolt_name(slot: str) -> str:
-    """The bolt that goes into a slot."""
-    return slot.removeprefix(f"{BOLT} ")
-
-
 def bolt_number(bolt: str) -> int:
     """The number of a bolt among those that hold the same part."""
     return int(bolt.rpartition(".")[2].lstrip("c"))
@@ -98,7 +94,7 @@ def _summary(name: str, unit: str, values: Sequence[float | None]) -> str:
     label, known = name.replace("_", " "), [value for value in values if value is not None]
     if not known:
         return f"{label} unknown"
-    if name == "age":
+    if name == AGE:
         return f"age {known[0] / DAY_S:.3g} d"
     low, high = (quantity(value, unit) for value in (min(known), max(known)))
     if len(values) == 1:
@@ -116,13 +112,13 @@ def bolt_groups(genealogy: Iterable[Part], recipe: Recipe, station: str) -> list
     by_held: dict[str, list[Part]] = {}
     for part in genealogy:
         if kind_of(part["slot"]) == BOLT:
-            by_held.setdefault(held_by(bolt_name(part["slot"])), []).append(part)
+            by_held.setdefault(held_by(bolt_of(part["slot"])), []).append(part)
     limits = {name: limit for step in recipe.steps(station) for name, limit in step.limits.items()}
     return [_group(holds, parts, limits) for holds, parts in by_held.items()]
 
 
 def _group(holds: str, parts: Sequence[Part], limits: Mapping[str, Limit]) -> BoltGroup:
-    ordered = sorted(parts, key=lambda part: bolt_number(bolt_name(part["slot"])))
+    ordered = sorted(parts, key=lambda part: bolt_number(bolt_of(part["slot"])))
     now = [part for part in ordered if part["removed_reason"] is None]
     numbers = sorted({part["part_number"] for part in now or ordered})
     worst_torque, worst_angle = (_worst(now, name, unit, limits) for name, unit in (("torque", "Nm"), ("angle", "deg")))
@@ -134,7 +130,7 @@ def _worst(parts: Sequence[Part], name: str, unit: str, limits: Mapping[str, Lim
     """The value nearest to its limits, or farthest beyond them, of the bolts' last tightenings."""
     found = []
     for part in parts:
-        bolt = bolt_name(part["slot"])
+        bolt = bolt_of(part["slot"])
         limit = limits.get(of_part(name, bolt))
         for last in part["tightenings"][-1:]:
             bounds = {"low": limit and limit.low, "high": limit and limit.high}
@@ -153,7 +149,7 @@ def _bolt_row(part: Part) -> BoltRow:
         if len(part["tightenings"]) > 1:
             before = ", ".join(str(each["tightening_id"]) for each in part["tightenings"][:-1])
             tightening = f"{tightening}; before it {before}"
-    return BoltRow(bolt_name(part["slot"]), torque, angle, tightening, part["removed_reason"] or "")
+    return BoltRow(bolt_of(part["slot"]), torque, angle, tightening, part["removed_reason"] or "")
 
 
 def tightening_text(tightening: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from bmsctl.domain.parts import COVER, TRAY, bolt_slot, busbar_slot, held_by, number_of
 from bmsctl.domain.quantities import quantity
-from bmsctl.domain.recipe import Parameter, Recipe
+from bmsctl.domain.recipe import STACKING, Parameter, Recipe
 from bmsctl.report.families import base_and_part
 from bmsctl.report.genealogy import bolt_number, tightening_text
 from bmsctl.report.pack_layout import FLANGE, WIDTH, Busbar, Layout, Module, Point, layout
@@ -47,7 +47,7 @@ class _Plan:
     """What a recipe says of a pack's parts, each kind in the order of its numbers."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self._params = {step.run: step.params for step in recipe.steps("stacking")}
+        self._params = {step.run: step.params for step in recipe.steps(STACKING)}
         self.modules = self._slots("place", "slots")
         self.busbars = self._slots("busbars", "busbars")
         self.joints = self._names("joints", "joints")

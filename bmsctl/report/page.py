@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bmsctl.domain.quantities import quantity
-from bmsctl.domain.recipe import SELFTEST, Origin, Recipe
+from bmsctl.domain.recipe import EOL, SELFTEST, STACKING, Origin, Recipe
 from bmsctl.domain.traces import Traces
 from bmsctl.report.families import families
 from bmsctl.report.genealogy import bolt_groups, part_rows
@@ -18,8 +18,7 @@ from bmsctl.report.pack_drawing import pack_drawing
 from bmsctl.report.plots import PHASES, measured_in, plots, weld_matrix
 from bmsctl.report.story import findings, skipped
 
-STACKING = "stacking"
-STATION_NAMES = {"eol": "end of line", STACKING: "stacking", SELFTEST: "self-test"}
+STATION_NAMES = {EOL: "end of line", STACKING: "stacking", SELFTEST: "self-test"}
 SIGNS = {"PASS": "✓", "FAIL": "✗", "INVALID": "?", "ABORTED": "–"}
 MEANING = {
     "PASS": "The pack conforms and is released.",

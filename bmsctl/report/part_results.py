@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bmsctl.domain.parts import TRAY
+from bmsctl.domain.parts import TRAY, bolt_slot
 from bmsctl.domain.recipe import Recipe, StepRecipe
 from bmsctl.report.families import base_and_part
 
@@ -77,7 +77,7 @@ class PackResults:
 
     def _begun(self, step: Mapping[str, Any], part: str, measurements: Sequence[Mapping[str, Any]]) -> bool:
         """Whether a step came as far as this part: what it never came to is INVALID in the record, too."""
-        bolt = self._installed.get(f"bolt {part}")
+        bolt = self._installed.get(bolt_slot(part))
         return (
             any(each["value"] is not None for each in measurements)
             or (bolt is not None and bool(bolt["tightenings"]))

@@ -9,7 +9,7 @@ import numpy as np
 
 from bmsctl.domain.ports import F64
 from bmsctl.domain.quantities import quantity
-from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.recipe import EOL, STACKING, Recipe
 from bmsctl.domain.traces import Trace, Traces
 from bmsctl.report.svg import Chart, padded
 
@@ -91,7 +91,7 @@ def _insulation(curves: Mapping[str, Trace], recipe: Recipe, measured: Measured)
     end_s = max(len(trace.values) / (trace.sample_rate_hz or 1.0) for trace in curves.values())
     values = np.concatenate([trace.values for trace in curves.values()])
     chart = Chart(title, "time, s", "pole to chassis, V", (0.0, end_s), padded(values.tolist(), 10.0))
-    step = next(each for each in recipe.steps("eol") if each.run == "insulation_live")
+    step = next(each for each in recipe.steps(EOL) if each.run == "insulation_live")
     free_s = step.quantity("record_free")
     chart.mark(free_s, "R0 at minus")
     chart.mark(free_s + step.quantity("record_minus"), "R0 at plus")
@@ -121,7 +121,7 @@ def _leak(step: str, title: str, time_s: F64, pressure_pa: F64, recipe: Recipe, 
     kilopascal: F64 = pressure_pa / KILO
     y_range = padded(kilopascal.tolist(), 0.01)
     chart = Chart(title, "time from the end of filling, s", "gauge pressure, kPa", (0.0, float(time_s[-1])), y_range)
-    chart.mark(next(each for each in recipe.steps("stacking") if each.run == step).quantity("settle"), "settled")
+    chart.mark(next(each for each in recipe.steps(STACKING) if each.run == step).quantity("settle"), "settled")
     chart.line(time_s, kilopascal, "curve0")
     chart.x_ticks()
     caption = "As measured. The leak rate is that of the settled part, corrected for air temperature and weather."

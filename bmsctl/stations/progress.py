@@ -1,4 +1,4 @@
-"""How far an attempt has come: what its log tells a run that goes on with it."""
+"""How far an attempt has come: what its log tells a run that resumes it."""
 
 from __future__ import annotations
 

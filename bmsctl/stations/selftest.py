@@ -20,6 +20,7 @@ from bmsctl.errors import DeviceError, LeaseRevoked, StepInvalid
 from bmsctl.stations.eol.context import Step, StepContext
 from bmsctl.stations.eol.devices import INSTRUMENTS
 from bmsctl.stations.identity import identify
+from bmsctl.stations.voltage_free import proves_voltage_free
 
 VOLTAGES_WITHIN = Second(0.5)
 LOOK_S = 0.002
@@ -97,7 +98,7 @@ async def safe_stop(token: Callable[[str], int], ctx: StepContext) -> None:
     dropped_s = ctx.now()
     ctx.devices.plc.drop_permit()
     await _time(ctx, "stop_time", _cut, dropped_s)
-    await _time(ctx, "stop_proof_time", _voltage_free, dropped_s)
+    await _time(ctx, "stop_proof_time", partial(_voltage_free, ctx, dropped_s), dropped_s)
 
 
 async def dead_man(owner: Owner, token: Callable[[str], int], ctx: StepContext) -> None:
@@ -118,7 +119,8 @@ async def dead_man(owner: Owner, token: Callable[[str], int], ctx: StepContext) 
                 f"the PLC withdrew the permissive for {tripped.cause}, not by its dead-man; repeat the test"
             )
         cut = await _time(ctx, "cut_time", _cut, answered_s)
-        await _time(ctx, "discharge_time", _voltage_free, answered_s if cut is None else cut.t_s)
+        cut_s = answered_s if cut is None else cut.t_s
+        await _time(ctx, "discharge_time", partial(_voltage_free, ctx, cut_s), cut_s)
     finally:
         ctx.devices.plc.drop_permit()
 
@@ -153,5 +155,5 @@ def _cut(status: PlcStatus) -> bool:
     return not (status.permissive or status.coil_supply)
 
 
-def _voltage_free(status: PlcStatus) -> bool:
-    return status.discharging and status.voltage_free
+def _voltage_free(ctx: StepContext, since_s: float, status: PlcStatus) -> bool:
+    return proves_voltage_free(status, since_s, ctx.now())

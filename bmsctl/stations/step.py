@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from bmsctl.domain.events import IncomingMeasured, Measured, Noted, PartInstalled
+from bmsctl.domain.events import Measured, Noted
 from bmsctl.domain.journal import RunLog
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.limits import Measurement, Reading, judge
 from bmsctl.domain.pack import PackSpec
-from bmsctl.domain.ports import F64, IncomingModule
+from bmsctl.domain.ports import F64
 from bmsctl.domain.recipe import StepRecipe
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import StationWatch
@@ -62,13 +62,6 @@ class StepContext(Generic[D, F]):
     def note(self, what: str, text: str) -> None:
         """Log a remark that changes nothing."""
         self.log.append(Noted(what, text))
-
-    def install(self, module: IncomingModule) -> None:
-        """Log that a module is in its slot, with its incoming data."""
-        slot = f"module {module.slot}"
-        self.log.append(PartInstalled(slot, module.part_number, module.serial, module.lot))
-        self.log.append(IncomingMeasured(slot, "age", "s", (module.age,)))
-        self.log.append(IncomingMeasured(slot, "cell_voltage", "V", module.cell_voltage_v))
 
     def missing(self) -> list[str]:
         """Measurements the recipe asks for and the step has not made."""

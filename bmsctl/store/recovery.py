@@ -1,4 +1,4 @@
-"""After a crash: an attempt is closed, and nobody is told an action happened that nobody saw; or it goes on."""
+"""After a crash an attempt is closed, and nobody is told that an action happened that nobody saw; or it is resumed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REASON = "crash: the station program ended in the middle of the attempt; the pac
 ACTION_REASON = "crash: commanded, but not confirmed; look at the part before going on"
 
 
-async def close_crashed(journal: Journal, ended_at: str, station: str = "eol") -> list[dict[str, Any]]:
+async def close_crashed(journal: Journal, ended_at: str, station: str) -> list[dict[str, Any]]:
     """Close every attempt that an earlier process left open at a station, as ABORTED; their records.
 
     Unfinished steps stay as they are. `ended_at`: wall time now, as records carry it.
@@ -31,7 +31,7 @@ async def close_crashed(journal: Journal, ended_at: str, station: str = "eol") -
 
 
 async def resumed(journal: Journal, record_id: str, at: str) -> RunJournal:
-    """Go on with an attempt that an earlier process left open; what was pending stays so, for the station to find out.
+    """Resume an attempt that an earlier process left open; what was pending stays so, for the station to find out.
 
     `at`: wall time now, as records carry it.
 

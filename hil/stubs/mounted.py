@@ -10,10 +10,10 @@ from bmsctl.domain.recipe import Recipe
 from bmsctl.errors import ScenarioError
 from firmware_stubs.defects import condition_of
 from firmware_stubs.disturbances import Disturbances
+from firmware_stubs.eol_wiring import EolWiring
 from firmware_stubs.faults import FAULT_NAMES, FAULTS, FaultInjector
 from firmware_stubs.plc import PlcStub
 from firmware_stubs.scenario import Fault, Scenario
-from firmware_stubs.wiring import MODULE_PART_NUMBER, Wiring
 from firmware_stubs.world import eol_scenario
 from hil.layout import CanKind, Layout
 from hil.stall import StallWatch
@@ -62,7 +62,7 @@ class MountedPack:
         self._errors: list[str] = []
         self._loop.set_exception_handler(self._note_error)
         self._layout = layout
-        self._wiring = Wiring(recipe, condition_of(scenario.defects, recipe), seed, wires)
+        self._wiring = EolWiring(recipe, condition_of(scenario.defects, recipe), seed, wires)
         self._disturbances = Disturbances(self._wiring, seed)
         self._injector = FaultInjector(scenario.faults, self._disturbances)
         self._wiring.on_talk = self._injector.talked_to
@@ -72,7 +72,7 @@ class MountedPack:
         """What the world around the station knows of the pack."""
         return {
             "pack_serial": self._wiring.serial,
-            "module_part_number": MODULE_PART_NUMBER,
+            "module_part_number": self._wiring.module_part_number,
             "incoming": [list(module) for module in self._wiring.plant.incoming_modules()],
         }
 
@@ -87,7 +87,7 @@ class MountedPack:
             ScenarioError: no such fault, not of this device, or not possible on this bench.
         """
         name = FAULT_NAMES.get(fault)
-        if name is None or device not in FAULTS[name].targets:
+        if name is None or device not in FAULTS[name].at("eol"):
             raise ScenarioError(f"{fault!r} is no fault of {device!r}; `python -m hil campaign --list` tells which are")
         why = _impossible(name, device, self._layout)
         if why is not None:
@@ -119,5 +119,5 @@ class MountedPack:
 
 def _target(fault: Fault) -> str | None:
     """The device a fault is for, None if it is for the first that the step talks to."""
-    targets = FAULTS[fault.kind].targets
+    targets = FAULTS[fault.kind].at("eol")
     return fault.target or (targets[0] if len(targets) == 1 else None)

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bmsctl.compose.eol import run_one
+from bmsctl.compose.eol import run_eol
 from bmsctl.domain.world import Site
 from bmsctl.protocols.uds import ANSWER_ID, REQUEST_ID
 from firmware_stubs.ports import BUS_OF
@@ -40,7 +40,7 @@ def one_pack(seed: int, profile: cProfile.Profile | None = None) -> dict[str, fl
         async def main(site: Site) -> Mapping[str, Any]:
             assert isinstance(site, SimSite)
             uds = count_uds(site)
-            record = await run_one(site, simulation.store, simulation.order, None)
+            record = await run_eol(site, simulation.store, simulation.order, None)
             figures.update(carried(site), uds_frames=uds[0], station_s=asyncio.get_running_loop().time())
             return record
 

@@ -17,7 +17,8 @@ from typing import Any
 
 import click
 
-from bmsctl.compose.eol import Order, run_one
+from bmsctl.compose.eol import run_eol
+from bmsctl.compose.station import Order
 from bmsctl.domain.packml import Mode
 from bmsctl.domain.recipe import Recipe
 from firmware_stubs.world import SimWorld
@@ -43,7 +44,7 @@ def simulated(recipe: Recipe, seed: int) -> Verdicts:
     world = SimWorld(recipe, seed=seed, scenario=None)
     order = Order(recipe, world.name, world.simulated, Mode.ENGINEERING)
     with tempfile.TemporaryDirectory() as store:
-        return verdicts(world.run(lambda site: run_one(site, Path(store), order, None)))
+        return verdicts(world.run(lambda site: run_eol(site, Path(store), order, None)))
 
 
 def differences(result: HilResult, expected: Verdicts) -> Iterator[str]:

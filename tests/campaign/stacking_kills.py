@@ -19,13 +19,13 @@ from typing import Any
 
 from bmsctl.compose.invariants import RecordMonitor
 from bmsctl.compose.recipes import RecipeBook
-from bmsctl.compose.stacking import build_one
+from bmsctl.compose.stacking import run_stacking
 from bmsctl.compose.station import Order
 from bmsctl.domain.packml import Mode
 from bmsctl.domain.world import Site
 from bmsctl.store.reader import Reader
 from bmsctl.store.verify import verify
-from firmware_stubs.sim.tape import Tape
+from firmware_stubs.sim.tape import OUTAGE_S, Tape
 from firmware_stubs.world import SimWorld
 from tests.campaign.kills import PLACES, arm, die, in_a_process
 
@@ -39,23 +39,28 @@ NOWHERE = -1
 Record = Mapping[str, Any]
 
 
-def build(folder: Path, dies_s: float | None = None) -> tuple[Record, list[str]]:
-    """Begin a pack, or go on with it; its record, and what the observers found wrong. `dies_s`: by loop time."""
-    world = SimWorld(RECIPE, seed=SEED, scenario=None, at="stacking", tape=Tape(folder / TAPE))
+def build(folder: Path, dies_s: float | None = None, outage_s: float = OUTAGE_S) -> tuple[Record, list[str]]:
+    """Begin a pack, or resume it; its record, and what the observers found wrong.
+
+    Args:
+        dies_s: when the program is killed, by loop time.
+        outage_s: since an earlier one was.
+    """
+    world = SimWorld(RECIPE, seed=SEED, scenario=None, at="stacking", tape=Tape(folder / TAPE, outage_s))
     order = Order(RECIPE, world.name, world.simulated, Mode.ENGINEERING)
     records = RecordMonitor(folder / "store")
 
     def main(site: Site) -> Awaitable[Record]:
         if dies_s is not None:
             asyncio.get_running_loop().call_at(dies_s, die)
-        return build_one(site, folder / "store", order, records, BOOK.image)
+        return run_stacking(site, folder / "store", order, records, BOOK.image)
 
     record = world.run(main)
     return record, world.findings() + records.finish()
 
 
 def built(
-    folder: Path, at: int = NOWHERE, place: str = "", dies_s: float | None = None
+    folder: Path, at: int = NOWHERE, place: str = "", dies_s: float | None = None, outage_s: float = OUTAGE_S
 ) -> tuple[int, bytes, Record | None, list[str]]:
     """As `build`, in a process of its own that is killed at a transaction, or at a time: its status, what it
     acknowledged, and what it made."""
@@ -65,7 +70,7 @@ def built(
 
     def work(pipe: int) -> None:
         arm(at, place, pipe)
-        made.write_text(json.dumps(build(folder, dies_s)))
+        made.write_text(json.dumps(build(folder, dies_s, outage_s)))
 
     status, written = in_a_process(work)
     record, findings = json.loads(made.read_text()) if made.exists() else (None, [])
@@ -82,7 +87,12 @@ def undisturbed(folder: Path) -> tuple[Record, int]:
 
 
 def check_kill(
-    folder: Path, whole: Record, at: int = NOWHERE, place: str = "", dies_s: float | None = None
+    folder: Path,
+    whole: Record,
+    at: int = NOWHERE,
+    place: str = "",
+    dies_s: float | None = None,
+    outage_s: float = OUTAGE_S,
 ) -> Record | None:
     """Kill, start again, finish: the pack is as one that was built without; its record as the kill had left it."""
     status, written, _, _ = built(folder, at, place, dies_s)
@@ -94,7 +104,7 @@ def check_kill(
     if left is not None and left["verdict"] is not None:
         assert parts_of(left) == parts_of(whole)
         return left
-    status, _, record, findings = built(folder)
+    status, _, record, findings = built(folder, outage_s=outage_s)
     assert (status, findings) == (0, [])
     assert record is not None
     assert (record["verdict"], record["attempt"]) == ("PASS", 1), record["reason"]

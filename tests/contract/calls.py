@@ -185,7 +185,11 @@ def _nutrunner(station: Stacking) -> PortCalls:
 def _leak_tester(station: Stacking) -> PortCalls:
     tester = station.devices.leak_tester
     return PortCalls(
-        {"identify": tester.identify, "test": lambda lease: tester.test(lease, station.leak_test)},
+        {
+            "identify": tester.identify,
+            "test": lambda lease: tester.test(lease, station.leak_test),
+            "vented": tester.vented,
+        },
         off=(tester.off,),
         ready=station.hose_on_plate,
     )

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-from bmsctl.compose.terminal_operator import EAGER_S, TerminalOperator
 from bmsctl.domain.lease import Lease, LeaseBook
+from bmsctl.drivers.terminal_operator import EAGER_S, TerminalOperator
 from firmware_stubs.people import SimOperator
 from tests.contract.station import FRESH_S
 

@@ -142,3 +142,12 @@ async def test_a_revoked_lease_sends_nothing(station: Stacking) -> None:
         for call in (tester.identify(lease), tester.test(lease, station.leak_test)):
             with pytest.raises(LeaseRevoked):
                 await call
+
+
+async def test_vented_ends_a_test_and_returns_once_there_is_no_pressure(station: Stacking) -> None:
+    async def vent() -> None:
+        station.leases.revoke_all()
+        await station.devices.leak_tester.vented(station.lease("leak_tester"))
+        assert abs(station.gauge_pa()) < VENTED_PA
+
+    assert isinstance(await interrupted(station, vent), (DeviceRefused, LeaseRevoked))

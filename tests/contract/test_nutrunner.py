@@ -112,13 +112,13 @@ async def test_a_result_of_before_is_never_taken_for_this_bolt(station: Stacking
 
 
 async def test_a_result_of_another_vin_is_never_taken_for_this_bolt(station: Stacking) -> None:
-    nutrunner = station.devices.nutrunner
-    await nutrunner.enable(station.lease("nutrunner"), OTHER_VIN, station.parameter_set)
+    before = await newest_id(station)
+    await station.devices.nutrunner.enable(station.lease("nutrunner"), OTHER_VIN, station.parameter_set)
     await station.tightened()
     made = await bolted(station)
     assert made.vin == station.vin
-    others = await stored(station, made.tightening_id - 1)
-    assert others != made
+    between = [await stored(station, number) for number in range(before + 1, made.tightening_id)]
+    assert OTHER_VIN in [each.vin for each in between if each is not None]
 
 
 async def test_a_result_that_is_lost_on_its_way_is_fetched_from_the_memory(station: Stacking) -> None:
@@ -181,6 +181,17 @@ async def test_disabled_it_does_not_turn(station: Stacking) -> None:
     assert await made_since(station, before) == []
 
 
+async def test_stopped_in_the_middle_of_a_tightening_it_has_it_in_its_memory(station: Stacking) -> None:
+    before = await newest_id(station)
+    await station.enabled()
+    station.pull()
+    assert await made_since(station, before) == []
+    await station.devices.nutrunner.stop(station.lease("nutrunner"))
+    assert not station.hands.wiring.nutrunner.enabled
+    (made,) = await made_since(station, before)
+    assert (made.vin, made.parameter_set) == (station.vin, station.parameter_set)
+
+
 async def test_a_restart_while_a_bolt_waits_is_told_and_the_tool_is_off(station: Stacking) -> None:
     await station.enabled()
     waiting = asyncio.create_task(result(station))
@@ -223,6 +234,7 @@ async def test_a_revoked_lease_sends_nothing(station: Stacking) -> None:
             nutrunner.stored(lease, UNKNOWN_ID),
             nutrunner.enable(lease, station.vin, station.parameter_set),
             nutrunner.disable(lease),
+            nutrunner.stop(lease),
         ):
             with pytest.raises(LeaseRevoked):
                 await call

@@ -14,7 +14,7 @@ from bmsctl.compose.invariants import RecordMonitor
 from bmsctl.compose.recipes import RecipeBook
 from bmsctl.compose.reports import write_report
 from bmsctl.compose.simulation import SimResult, simulate_one
-from bmsctl.compose.stacking import StackingStation, build_one
+from bmsctl.compose.stacking import StackingStation, run_stacking
 from bmsctl.compose.station import Order
 from bmsctl.domain.attempts import Attempt
 from bmsctl.domain.events import Noted
@@ -28,6 +28,7 @@ from firmware_stubs.world import SimSite, SimWorld
 from tests.support.simulate import first_not_pass
 
 SEED = 7
+SOON_S = 0.1
 BOOK = RecipeBook(None)
 RECIPE = BOOK.by_pack("AS52")
 SERIAL = f"AS52{SEED:09d}"
@@ -61,7 +62,7 @@ class Stacking:
         order = Order(RECIPE, self.world.name, self.world.simulated, Mode.ENGINEERING)
 
         def main(site: Site) -> Awaitable[Mapping[str, Any]]:
-            return build_one(site, self.store, order, RecordMonitor(self.store), BOOK.image, ready)
+            return run_stacking(site, self.store, order, RecordMonitor(self.store), BOOK.image, ready)
 
         def ready(station: StackingStation) -> None:
             self.station = station
@@ -169,14 +170,16 @@ def tightenings(record: Mapping[str, Any]) -> dict[str, list[float]]:
 
 
 def killed(store: Path, seed: int, after_s: float = 60.0) -> list[Attempt]:
-    """Leave an attempt open as a kill would, and say what the store then has."""
+    """Leave an attempt open as a kill in its steps would, no sooner than `after_s`; what the store then has."""
     run = Stacking(store, seed)
 
     class Killed(BaseException):
         """Nothing more is done by this process."""
 
     def die(site: SimSite, station: StackingStation) -> None:
-        raise Killed
+        if station.sequencer.state is State.EXECUTE:
+            raise Killed
+        asyncio.get_running_loop().call_later(SOON_S, die, site, station)
 
     with pytest.raises(Killed):
         run.run(die, after_s=after_s)
@@ -184,7 +187,7 @@ def killed(store: Path, seed: int, after_s: float = 60.0) -> list[Attempt]:
         return reader.attempts()
 
 
-def test_a_half_built_pack_is_gone_on_with_and_not_begun_anew(tmp_path: Path) -> None:
+def test_a_half_built_pack_is_resumed_and_not_begun_anew(tmp_path: Path) -> None:
     (left,) = killed(tmp_path, SEED)
     assert (left.verdict, left.attempt) == (None, 1)
     with pytest.raises(Refused, match=f"{SERIAL} is unfinished"):
@@ -197,7 +200,7 @@ def test_a_half_built_pack_is_gone_on_with_and_not_begun_anew(tmp_path: Path) ->
 
 def test_another_tray_is_refused_while_one_is_unfinished(tmp_path: Path) -> None:
     """Killed before the tray was on the carrier, so that the station looks at the label of the next."""
-    (left,) = killed(tmp_path, SEED, after_s=1.5)
+    (left,) = killed(tmp_path, SEED, after_s=0.0)
     assert left.verdict is None
     with pytest.raises(Refused, match=f"tray AS52{SEED + 1:09d} was not started: {SERIAL} is unfinished"):
         Stacking(tmp_path, SEED + 1).run()
@@ -229,7 +232,7 @@ def test_a_station_that_cannot_prove_itself_safe_ends_in_aborted_and_says_so_in_
 def test_a_station_that_is_not_safe_at_its_start_runs_nothing_and_leaves_a_half_built_pack_open(tmp_path: Path) -> None:
     (left,) = killed(tmp_path, SEED)
     run = Stacking(tmp_path)
-    with pytest.raises(Refused, match=f"pack {SERIAL} is not gone on with: .*60 V"):
+    with pytest.raises(Refused, match=f"pack {SERIAL} is not resumed: .*60 V"):
         run.run(lambda site, station: break_discharge(site))
     with Reader.open(tmp_path) as reader:
         (still,) = reader.attempts()

@@ -17,13 +17,13 @@ from bmsctl.compose.campaign import SimJob, SimOutcome, run_jobs
 from bmsctl.compose.fault_campaign import difference
 from bmsctl.compose.invariants import RecordMonitor
 from bmsctl.compose.recipes import RecipeBook
-from bmsctl.compose.stacking import build_one
+from bmsctl.compose.stacking import run_stacking
 from bmsctl.compose.station import Order
 from bmsctl.compose.worlds import fault_cases
 from bmsctl.domain.events import StepRepeated
 from bmsctl.domain.packml import Mode
 from bmsctl.domain.record_schema import SCHEMA_ID
-from bmsctl.domain.world import FaultCase
+from bmsctl.domain.world import FaultCase, Site
 from bmsctl.store.reader import Reader
 from bmsctl.store.verify import verify
 from firmware_stubs.disturbances import Disturbances
@@ -109,7 +109,7 @@ def test_a_step_whose_device_restarts_is_repeated_and_no_bolt_with_it(tmp_path: 
 
 
 class Line:
-    """One far end that stays while a station is disturbed, and its pack is then gone on with."""
+    """One far end that stays while a station is disturbed, and its pack is then resumed."""
 
     def __init__(self, store: Path, step: str) -> None:
         self.store, self.step = store, step
@@ -118,7 +118,8 @@ class Line:
     def run(self, kind: str, target: str, after_s: float) -> tuple[Record, Record]:
         """The records of the disturbed attempt and of the next."""
 
-        async def main(site: SimSite) -> tuple[Record, Record]:
+        async def main(site: Site) -> tuple[Record, Record]:
+            assert isinstance(site, SimSite)
             assert isinstance(site.wiring, StackingWiring)
             tray, disturbances = site.wiring.scanner.label, Disturbances(site.wiring, SEED)
             site.watch = _At(self.step, lambda: FAULTS[kind].act(disturbances, target, True), after_s)
@@ -127,17 +128,18 @@ class Line:
             if kind not in ("safety.estop", "safety.guard", "serial.restart"):
                 FAULTS[kind].act(disturbances, target, False)
             site.wiring.plc.reset()
-            site.wiring.scanner.label = tray
+            # Hands that are still at work do not take the tray away.
+            site.wiring.scanner.label = site.wiring._hands.label = tray
             return first, await self._build(site, "mended")
 
         records = self.world.run(main)
         assert self.world.findings() == []
         return records
 
-    async def _build(self, site: SimSite, cause: str | None) -> Record:
+    async def _build(self, site: Site, cause: str | None) -> Record:
         order = Order(RECIPE, self.world.name, self.world.simulated, Mode.ENGINEERING, retest_cause=cause)
         monitor = RecordMonitor(self.store)
-        record = await build_one(site, self.store, order, monitor, BOOK.image)
+        record = await run_stacking(site, self.store, order, monitor, BOOK.image)
         assert monitor.finish() == []
         return record
 

@@ -11,12 +11,16 @@ from firmware_stubs.sim.tape import OUTAGE_S
 from firmware_stubs.world import EPOCH_UNIX_S
 from tests.campaign.stacking_kills import Record, boundaries, check_kill, shown, stored, tightenings, undisturbed
 
-EVERY = 20
+EVERY = 21
 PARTS = 4
-BOLTS = (0, 35, 90)
-"""Which tightenings, from 0, are made during an outage."""
+BOLT = 35
+"""Which tightening, from 0, is made during an outage."""
+UNDER_WAY = ((0, 0.0), (60, 0.5), (90, 3.0))
+"""Which tightenings, from 0, are under way at the kill, and the outage of each, s."""
 ENABLED_S = 1.0
 """After a person is shown a bolt: the tool is enabled, and nobody has pulled its trigger yet."""
+UNDER_WAY_S = 0.5
+"""Before the second in which a tightening ends: the tool turns."""
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +54,21 @@ def test_a_bolt_tightened_while_the_station_was_dead_is_not_tightened_again(
     folder, record, _ = whole
     moments = shown(folder, "tighten")
     assert len(moments) == len(tightenings(record))
-    for number in BOLTS:
-        killed = tmp_path / str(number)
-        left = check_kill(killed, record, dies_s=moments[number] + ENABLED_S)
-        assert len(tightenings(left)) == number, "it had come back before the kill"
-        built = stored(killed / "store")
-        assert len(set(tightenings(built))) == len(tightenings(record))
-        assert moments[number] - 1.0 < made_at(built)[number] < moments[number] + OUTAGE_S
+    left = check_kill(tmp_path, record, dies_s=moments[BOLT] + ENABLED_S)
+    assert len(tightenings(left)) == BOLT, "it had come back before the kill"
+    built = stored(tmp_path / "store")
+    assert len(set(tightenings(built))) == len(tightenings(record))
+    assert moments[BOLT] - 1.0 < made_at(built)[BOLT] < moments[BOLT] + OUTAGE_S
+
+
+@pytest.mark.parametrize(("bolt", "outage_s"), UNDER_WAY)
+def test_a_tightening_under_way_at_the_kill_is_found_however_soon_the_station_is_back(
+    tmp_path: Path, whole: tuple[Path, Record, int], bolt: int, outage_s: float
+) -> None:
+    _, record, _ = whole
+    dies_s = made_at(record)[bolt] - UNDER_WAY_S
+    left = check_kill(tmp_path, record, dies_s=dies_s, outage_s=outage_s)
+    assert len(tightenings(left)) == bolt, "it had come back before the kill"
+    built = stored(tmp_path / "store")
+    assert len(set(tightenings(built))) == len(tightenings(record))
+    assert made_at(built)[bolt] == made_at(record)[bolt], "it was not under way"

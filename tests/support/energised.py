@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
 
-import bmsctl.compose.eol
 import hil.cli
+from bmsctl.compose.eol import EolStation
 from bmsctl.domain.limits import Limit, Reading
 from bmsctl.domain.ports import Relay, Route
 from bmsctl.domain.recipe import Recipe, StepRecipe
@@ -174,14 +174,15 @@ def _shortened(recipe: Recipe) -> Recipe:
         return whole if whole.run == "make_safe" else replace(whole, max_s=Second(FOREVER_S), limits=LIMITS)
 
     kept = (*STEPS, "make_safe")
-    return Recipe.of("test", recipe.pack, {"eol": [step(whole) for whole in recipe.eol if whole.run in kept]}, {})
+    steps = {"stacking": recipe.stacking, "eol": [step(whole) for whole in recipe.eol if whole.run in kept]}
+    return Recipe.of("test", recipe.pack, steps, {})
 
 
 def main() -> NoReturn:
     deed = DEEDS[sys.argv.pop(1)]
     whole = hil.cli._recipe
     hil.cli._recipe = lambda *wanted: _shortened(whole(*wanted))
-    bmsctl.compose.eol.STEPS = _steps(deed)
+    EolStation.steps = _steps(deed)
     run()
 
 

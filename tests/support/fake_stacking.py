@@ -55,6 +55,8 @@ DAY_S = 86400.0
 FOREIGN = "AS52000000099"
 NOMINAL_NM = {3: 25.0, 5: 9.0, 7: 10.0}
 """By parameter set."""
+TURNS_S = 2.0
+"""A tightening lasts so long."""
 
 StepBody = Callable[[StepContext], Awaitable[None]]
 
@@ -89,7 +91,8 @@ class FarEnd:
 
     `labels`: what is read instead of the right label, by slot. `volts`, `ohms`: what is measured instead of a good
     value, by where frame or tips lie. `bridged`: connectors that do not open the loop. `torque_nm`: what the tool
-    reaches, in turn, by bolt. `made`: tightenings of the bolt that is in a slot.
+    reaches, in turn, by bolt. `made`: tightenings of the bolt that is in a slot. `turning`: bolt, VIN and parameter set
+    of the tightening under way. `stays_enabled`: after a tightening, too, by the controller's batch size.
     """
 
     buffer: list[ModuleData] = field(default_factory=lambda: [module(number) for number in range(1, 6)])
@@ -107,19 +110,33 @@ class FarEnd:
     results: dict[int, Tightening] = field(default_factory=dict)
     newest_id: int = 4711
     enabled: tuple[str, int] | None = None
+    turning: tuple[str, str, int] | None = None
+    stays_enabled: bool = False
     shown: str = ""
     frame: str = ""
 
-    def pull(self) -> None:
+    def trigger(self) -> None:
         """The person pulls the trigger, the tool on the bolt that was shown."""
-        if self.enabled is None:
+        if self.enabled is not None and self.turning is None:
+            self.turning = self.shown, *self.enabled
+
+    def finish(self) -> None:
+        """The tightening under way ends, whether the tool was disabled meanwhile or not."""
+        if self.turning is None:
             return
-        (vin, parameter_set), self.enabled = self.enabled, None
-        assert self.made.get(self.shown, 0) == 0, f"{self.shown} tightened twice"
-        self.made[self.shown] = self.made.get(self.shown, 0) + 1
-        torques = self.torque_nm.get(self.shown, [])
+        (bolt, vin, parameter_set), self.turning = self.turning, None
+        if not self.stays_enabled:
+            self.enabled = None
+        assert self.made.get(bolt, 0) == 0, f"{bolt} tightened twice"
+        self.made[bolt] = self.made.get(bolt, 0) + 1
+        torques = self.torque_nm.get(bolt, [])
         torque_nm = torques.pop(0) if torques else NOMINAL_NM[parameter_set]
         self.store(vin, parameter_set, torque_nm)
+
+    def pull(self) -> None:
+        """A whole tightening, and the end of one under way."""
+        self.trigger()
+        self.finish()
 
     def store(self, vin: str, parameter_set: int, torque_nm: float) -> Tightening:
         """One more result in the controller's memory."""
@@ -296,7 +313,7 @@ class FakeInsulationTester(Fake):
 
 
 class FakeNutrunner(Fake):
-    """The far end's controller; `result` pulls the trigger after 3 s."""
+    """The far end's controller; `result` pulls the trigger after 3 s, and the tool turns for `TURNS_S`."""
 
     async def newest_id(self, lease: Lease) -> int:
         self.told("newest_id", lease=lease)
@@ -308,20 +325,38 @@ class FakeNutrunner(Fake):
 
     async def enable(self, lease: Lease, vin: str, parameter_set: int) -> None:
         self.told("enable", vin, parameter_set, lease=lease)
+        assert self.bench.far.turning is None, "enabled in the middle of a tightening"
         self.bench.far.enabled = vin, parameter_set
 
     async def result(self, lease: Lease, within: Second) -> Tightening:
         self.told("result", within, lease=lease)
         await asyncio.sleep(3.0)
         before = self.bench.far.newest_id
-        self.bench.far.pull()
-        self.told("pulled", lease=lease)
+        self.bench.far.trigger()
+        self.turn()
+        self.told("triggered", lease=lease)
+        await self._still()
+        self.told("turned", lease=lease)
         assert self.bench.far.newest_id == before + 1, "the tool did not turn"
         return self.bench.far.results[before + 1]
 
     async def disable(self, lease: Lease) -> None:
         self.told("disable", lease=lease)
         self.bench.far.enabled = None
+
+    async def stop(self, lease: Lease) -> None:
+        self.told("stop", lease=lease)
+        self.bench.far.enabled = None
+        await self._still()
+
+    def turn(self) -> None:
+        """Let a tightening under way take its time, if there is one."""
+        if self.bench.far.turning is not None:
+            asyncio.get_running_loop().call_later(TURNS_S, self.bench.far.finish)
+
+    async def _still(self) -> None:
+        await asyncio.sleep(1.5 * TURNS_S)
+        assert self.bench.far.turning is None, "the tool still turns"
 
     def off(self) -> None:
         self.told("off")
@@ -430,6 +465,7 @@ class StackingBench:
         self.insulation_tester = FakeInsulationTester(self, "insulation_tester")
         self.battery_tester = FakeBatteryTester(self, "battery_tester")
         self.nutrunner = FakeNutrunner(self, "nutrunner")
+        self.nutrunner.turn()
         self.leak_tester = FakeLeakTester(self, "leak_tester")
         self.scanner = FakeScanner(self, "scanner")
         self.operator = FakeOperator(self, "operator")

@@ -76,7 +76,7 @@ def survive(folder: Path, acknowledged: int) -> list[str]:
 
     async def restart() -> None:
         journal = Journal.open(folder, StoryClock())
-        await close_crashed(journal, ENDED_AT)
+        await close_crashed(journal, ENDED_AT, "eol")
         journal.close()
 
     try:

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bmsctl.compose.eol import EolStation, Order, run_one
+from bmsctl.compose.eol import EolStation, run_eol
 from bmsctl.compose.invariants import RecordMonitor
 from bmsctl.compose.recipes import RecipeBook
+from bmsctl.compose.station import Order
 from bmsctl.domain.packml import Mode
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.world import Site
@@ -34,7 +35,7 @@ class Simulation:
         def main(site: Site) -> Awaitable[Mapping[str, Any]]:
             assert isinstance(site, SimSite)
             ready = None if disturb is None else lambda station: disturb(site, station)
-            return run_one(site, self.store, self.order, self.records, ready)
+            return run_eol(site, self.store, self.order, self.records, ready)
 
         record = self.world.run(main)
         findings = self.world.findings() + self.records.finish()

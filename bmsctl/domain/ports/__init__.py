@@ -1,8 +1,8 @@
 """What a station needs of each device. Drivers implement these; stations know nothing else.
 
 Common contract. Every call that can energise takes the device's `Lease` and raises LeaseRevoked once it
-is revoked. Calls named `off`, `open_*`, `drop_*` and `stop` take no lease, no lock and no time: they only
-hand one telegram to the link, and swallow nothing but LinkDown and TxFull. Every awaiting call has a
+is revoked. Calls that are not awaited (`off`, `open_*`, `drop_*`, a digitizer's `stop`) take no lease, no lock and no
+time: they only hand one telegram to the link, and swallow nothing but LinkDown and TxFull. Every awaiting call has a
 deadline of its own and raises DeviceTimeout, ReplyInvalid, DeviceRefused, DeviceRestarted or LinkDown; it
 returns only values that passed their check (CRC, counter, tag, range), and touches the lease when they did.
 """

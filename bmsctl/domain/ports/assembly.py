@@ -47,7 +47,7 @@ class Attained(StrEnum):
 class Tightening:
     """One tightening as its controller has it on record.
 
-    `tightening_id` grows by one with every tightening of the controller, whosoever's; `vin` is what was downloaded
+    `tightening_id` grows by one with every tightening of the controller, of any client; `vin` is what was downloaded
     before it; `at` the controller's time of day.
     """
 
@@ -104,6 +104,10 @@ class Nutrunner(Protocol):
         """The tool starts no more; returns when the controller has said so. One under way may still be finished."""
         ...
 
+    async def stop(self, lease: Lease) -> None:
+        """Disable the tool; return when a tightening that was under way has ended and is in the memory."""
+        ...
+
     def off(self) -> None:
         """Ask for the tool disabled."""
         ...
@@ -122,7 +126,7 @@ class LeakTest:
 
 @dataclass(frozen=True, slots=True)
 class Decay:
-    """The test phase of a leak test, sampled: (n,) each, from the end of filling on.
+    """Settling and test phase of a leak test, sampled: (n,) each, from the end of filling on.
 
     `time_s` counts from then; `pressure_pa` is gauge; `temperature_c` is that of the air in the volume;
     `atmosphere_pa` absolute.
@@ -147,6 +151,14 @@ class LeakTester(Protocol):
         Raises:
             DeviceRefused: the tester refuses the settings, or filling raised no pressure: no part, or it is open.
             ReplyInvalid: samples are missing or implausible. A part that could not be filled whole has a decay, too.
+        """
+        ...
+
+    async def vented(self, lease: Lease) -> None:
+        """End the test, if one runs; return when no volume is under pressure, by the tester's own transducer.
+
+        Raises:
+            DeviceTimeout: it does not vent; says at what pressure it has stopped.
         """
         ...
 

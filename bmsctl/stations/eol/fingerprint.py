@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from bmsctl.analysis.fingerprint import Match, compare_modules
+from bmsctl.domain.events import PartInstalled
+from bmsctl.domain.incoming import incoming_of
+from bmsctl.domain.parts import module_slot
 from bmsctl.domain.ports import F64, IncomingModule
 from bmsctl.domain.units import Second
 from bmsctl.errors import StepInvalid
@@ -23,7 +26,10 @@ async def install_modules(ctx: StepContext) -> None:
     _require_whole(ctx, modules)
     ctx.facts.modules = modules
     for module in modules:
-        ctx.install(module)
+        slot = module_slot(module.slot)
+        ctx.log.append(PartInstalled(slot, module.part_number, module.serial, module.lot))
+        for event in incoming_of(slot, module.age, module.cell_voltage_v):
+            ctx.log.append(event)
 
 
 def _require_whole(ctx: StepContext, modules: Sequence[IncomingModule]) -> None:

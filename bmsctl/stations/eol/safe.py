@@ -10,16 +10,15 @@ from bmsctl.domain.ports import PlcVoltages, Route
 from bmsctl.domain.units import Second
 from bmsctl.stations.eol.devices import Devices
 from bmsctl.stations.safe import SafeReport, done_within
+from bmsctl.stations.voltage_free import PROVED_WITHIN_S, STATUS_PERIOD_S, voltage_free
 
 CURRENT_GONE_A = 2.0
 CURRENT_DEADLINE_S = 0.1
 CURRENT_PERIOD_S = 0.002
 RELAYS_DEADLINE_S = 0.3
-DISCHARGE_DEADLINE_S = 4.5
+DISCHARGE_DEADLINE_S = PROVED_WITHIN_S + 0.1
 PROOF_DEADLINE_S = 0.6
 ROUTES_DEADLINE_S = 0.3
-STATUS_PERIOD_S = 0.02
-STATUS_FRESH_S = 0.1
 PROOF_SAMPLES = 200
 FALLING_V = 2.0
 """What falls by more from one reading to the next is still being discharged."""
@@ -98,16 +97,8 @@ class MakeSafe:
         return True
 
     async def _voltage_free(self) -> bool:
-        while True:
-            status = self._devices.plc.status()
-            if (
-                status is not None
-                and status.voltage_free
-                and status.discharging
-                and self._now() - status.t_s < STATUS_FRESH_S
-            ):
-                return True
-            await asyncio.sleep(STATUS_PERIOD_S)
+        await voltage_free(self._devices.plc, self._now, PROVED_WITHIN_S)
+        return True
 
     async def _plc_proof(self) -> dict[str, float]:
         """Voltages once they no longer fall: when they are first proved they may be just below the limit."""
@@ -130,4 +121,4 @@ def _highest_v(volts: PlcVoltages) -> float:
 def _unproved(volts: Mapping[str, float]) -> str:
     """What the PLC measured without proving it: by discharge and proof resistors that may not be there."""
     shown = ", ".join(f"{name} {volt:.0f} V" for name, volt in volts.items())
-    return f"plc: not proved below 60 V ({shown}): do not touch pack or station, call the electrician"
+    return f"plc: what it measures is no proof ({shown}); check its discharge and proof resistors"

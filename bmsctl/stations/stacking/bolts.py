@@ -1,7 +1,7 @@
 """Are the modules, the busbars and the cover bolted down, each bolt to its torque and over its angle?
 
-Busbars are live work: only a person who may do it begins, and before a busbar is loosened in a pack that has its
-sense harness already, its circuit is open and the harness off.
+Busbars are live work: only a person who may do it begins, and before a busbar is loosened the service disconnect is
+out and the sense harness off.
 """
 
 from __future__ import annotations
@@ -34,9 +34,12 @@ async def busbars(ctx: StepContext) -> None:
 
 
 async def _open_circuit(ctx: StepContext) -> None:
-    """No circuit through the busbar to be loosened, neither by the service disconnect nor by sense wires."""
+    """No circuit through the busbar to be loosened, neither by the service disconnect nor by sense wires.
+
+    Whether the disconnect is in is not on record, so it is asked for each time.
+    """
+    await confirm(ctx, Deed.OPEN, SERVICE_DISCONNECT, "disconnect", "unplug_within")
     if HARNESS in ctx.facts.parts:
-        await confirm(ctx, Deed.OPEN, SERVICE_DISCONNECT, "disconnect", "unplug_within")
         await confirm(ctx, Deed.REMOVE, HARNESS, "unplug", "unplug_within")
         record(ctx, PartRemoved(HARNESS, ctx.facts.parts[HARNESS], "off before a busbar is loosened"))
 

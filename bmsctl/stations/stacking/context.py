@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -19,7 +20,7 @@ from bmsctl.domain.events import (
     Tightened,
 )
 from bmsctl.domain.limits import Reading, judge
-from bmsctl.domain.parts import bolt_slot, held_by, kind_of, number_of
+from bmsctl.domain.parts import bolt_of, bolt_slot, held_by, kind_of, measured_as, number_of
 from bmsctl.domain.recipe import StepRecipe
 from bmsctl.domain.steps import of_part
 from bmsctl.domain.verdict import Verdict
@@ -68,8 +69,7 @@ class StackingFacts:
                 self.tightenings.setdefault(bolt_slot(event.bolt), []).append(event)
             elif isinstance(event, ActionIntended):
                 self.pending = event
-                slot = slot_of(event)
-                self.tries[slot] = self.tries.get(slot, 0) + 1
+                self.tries[event.slot] = self.tries.get(event.slot, 0) + 1
             elif isinstance(event, ActionDone | ActionUnknown):
                 self.pending = None
                 if isinstance(event, ActionDone):
@@ -83,22 +83,17 @@ class StackingFacts:
         if gone.serial is not None:
             self.removed.add(gone.serial)
         self.tries = {bolt: tries for bolt, tries in self.tries.items() if not _holds(bolt, slot)}
-        names = f"[{slot}]", f"[{slot.partition(' ')[2]}]"
-        self.earlier = {key: reading for key, reading in self.earlier.items() if not key[1].endswith(names)}
+        part = f"[{measured_as(slot)}]"
+        self.earlier = {key: reading for key, reading in self.earlier.items() if not key[1].endswith(part)}
 
     def modules_voltage_v(self) -> float:
         """Sum of the accepted modules' open-circuit voltages, as the battery tester has measured them."""
         return sum(module.voltage for module in self.accepted.values())
 
 
-def slot_of(action: ActionIntended) -> str:
-    """The slot of the part that an action is about: it begins the action's identifier, ` #` and a number follow."""
-    return action.action_id.partition(" #")[0]
-
-
-def _holds(bolt: str, slot: str) -> bool:
-    """Whether the bolt in a slot (no other part's) holds the part in another."""
-    return kind_of(bolt) == "bolt" and held_by(bolt.partition(" ")[2]) == slot
+def _holds(holding: str, held: str) -> bool:
+    """Whether what is in the first slot is a bolt that holds the part in the second."""
+    return kind_of(holding) == "bolt" and held_by(bolt_of(holding)) == held
 
 
 StepContext: TypeAlias = step.StepContext[Devices, StackingFacts]
@@ -143,9 +138,11 @@ def slots_of(recipe: StepRecipe, name: str) -> list[tuple[str, str]]:
 
 
 def readings_of(events: Iterable[Event]) -> dict[tuple[str, str], Reading]:
-    """What an attempt measured, by step and name; the last of each."""
+    """What an attempt measured, by step and name; the last of each. Without an uncertainty none can be judged."""
     return {
-        (event.step, event.name): Reading(event.value, event.unit, event.u95 or 0.0, bound=event.bound)
+        (event.step, event.name): Reading(
+            event.value, event.unit, math.nan if event.u95 is None else event.u95, bound=event.bound
+        )
         for event in events
         if isinstance(event, Measured)
     }

@@ -19,7 +19,8 @@ SOFTWARE = ("software_match", "calibration_match")
 async def bms_flash(ctx: StepContext) -> None:
     """Write the recipe's software if there is another, then compare all that the BMS says of itself.
 
-    A BMS of another part number or hardware is not written.
+    A BMS of another part number or hardware is not written; one that answers from its boot loader only is, and says
+    afterwards what it is.
     """
     async with powered(ctx):
         identity = await _identity(ctx)

@@ -11,10 +11,10 @@ from bmsctl.domain.limits import Reading
 from bmsctl.domain.parts import BMS, HARNESS
 from bmsctl.domain.ports import Deed
 from bmsctl.domain.units import Second
-from bmsctl.errors import StepInvalid
 from bmsctl.stations.stacking.context import StepContext, measure_once, record, slots_of
 from bmsctl.stations.stacking.operator import confirm, require_live_work
 from bmsctl.stations.stacking.power import powered
+from bmsctl.stations.stacking.voltages import against_modules
 
 
 async def harness(ctx: StepContext) -> None:
@@ -54,12 +54,8 @@ async def _measure_chips(ctx: StepContext) -> None:
 
 
 async def _stack_voltage(ctx: StepContext) -> Reading:
-    """Sum of the cells, by the BMS, against that of the modules, by the battery tester."""
+    """Sum of the cells, by the BMS, against that of the modules."""
     snapshots = await ctx.devices.bms.cells(ctx.leases["bms"], ctx.recipe.count("snapshots"))
     cells_v = np.mean([shot.voltage_v for shot in snapshots], axis=0)
     ctx.trace("cells", "V", None, cells_v)
-    sum_v, modules_v = float(cells_v.sum()), ctx.facts.modules_voltage_v()
-    if len(ctx.facts.accepted) != ctx.pack.modules or modules_v <= 0.0:
-        raise StepInvalid("the modules' voltages are not all known; step modules_in did not run")
-    text = f"BMS {sum_v:.2f} V, battery tester {modules_v:.2f} V"
-    return Reading(100.0 * (sum_v / modules_v - 1.0), "%", ctx.recipe.quantity("u95_voltage"), detail=text)
+    return against_modules(ctx, float(cells_v.sum()), "BMS")

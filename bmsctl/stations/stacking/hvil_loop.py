@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bmsctl.domain.limits import ABOVE, Reading, judge
+from bmsctl.domain.limits import Reading, judge
 from bmsctl.domain.ports import Deed
 from bmsctl.domain.steps import of_part
-from bmsctl.domain.units import Ohm
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import StepInvalid
+from bmsctl.stations.resistance import reading_of, resistance
 from bmsctl.stations.stacking.context import StepContext, measure_once
 from bmsctl.stations.stacking.operator import confirm
 
@@ -37,8 +37,4 @@ async def hvil_loop(ctx: StepContext) -> None:
 
 
 async def _loop(ctx: StepContext) -> Reading:
-    """The loop's resistance; over range, with contact proven, it is at least the end of the range."""
-    channel, range_ohm = ctx.recipe.count("channel"), Ohm(ctx.recipe.quantity("range"))
-    reading = await ctx.devices.ohmmeter.measure(ctx.leases["ohmmeter"], channel, range_ohm)
-    u95_ohm = ctx.recipe.quantity("u95_offset") + ctx.recipe.quantity("u95_share") / 100.0 * reading.ohm
-    return Reading(reading.ohm, "Ohm", u95_ohm, bound=ABOVE if reading.over_range else None)
+    return reading_of(await resistance(ctx, ctx.recipe.count("channel"), "interlock loop"), ctx.recipe)

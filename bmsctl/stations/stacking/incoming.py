@@ -7,6 +7,7 @@ else may be behind it (a cloned label, a module of another pack, the wrong one f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.ports import Deed, ModuleData
@@ -16,6 +17,7 @@ from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import Refused, StepInvalid
 from bmsctl.protocols.part_label import PartLabel
 from bmsctl.stations.stacking.context import StepContext, measure_once
+from bmsctl.stations.stacking.mes import ask_parts
 from bmsctl.stations.stacking.operator import confirm, label_of
 
 
@@ -27,20 +29,17 @@ async def choose(ctx: StepContext, slots: Sequence[str]) -> dict[str, ModuleData
     Raises:
         StepInvalid: there are not enough modules.
     """
-    within = Second(ctx.recipe.quantity("answer_within"))
-    wanted = {slot: await _accepted(ctx, slot, within) for slot in slots if slot in ctx.facts.accepted}
+    wanted = {slot: await _accepted(ctx, slot) for slot in slots if slot in ctx.facts.accepted}
     open_slots = [slot for slot in slots if slot not in wanted]
     if open_slots:
-        ctx.leases["operator"].quiet_for(within)
-        buffer = await ctx.devices.parts.buffer(ctx.pack.part_number, within)
+        buffer = await ask_parts(ctx, partial(ctx.devices.parts.buffer, ctx.pack.part_number))
         wanted |= zip(open_slots, _select(ctx, buffer, len(open_slots)), strict=True)
     return wanted
 
 
-async def _accepted(ctx: StepContext, slot: str, within: Second) -> ModuleData:
+async def _accepted(ctx: StepContext, slot: str) -> ModuleData:
     serial = ctx.facts.accepted[slot].serial
-    ctx.leases["operator"].quiet_for(within)
-    module = await ctx.devices.parts.module(serial, within)
+    module = await ask_parts(ctx, partial(ctx.devices.parts.module, serial))
     if module is None:
         raise StepInvalid(f"{slot}: module {serial} was accepted, and is not known any more: ask for its incoming data")
     return module
@@ -79,16 +78,14 @@ async def fetch(ctx: StepContext, slot: str, wanted: ModuleData) -> bool:
 
 
 async def _require_original(ctx: StepContext, slot: str, label: PartLabel, wanted: ModuleData) -> None:
-    serial, within = label.serial, Second(ctx.recipe.quantity("answer_within"))
+    serial = label.serial
     twin = next((at for at, module in ctx.facts.accepted.items() if module.serial == serial and at != slot), None)
     if twin is not None:
         raise StepInvalid(f"{slot}: the label says module {serial}, which is the one for {twin}: cloned, hold both")
-    ctx.leases["operator"].quiet_for(within)
-    pack = await ctx.devices.parts.pack_of(serial, within)
+    pack = await ask_parts(ctx, partial(ctx.devices.parts.pack_of, serial))
     if pack not in (None, ctx.facts.serial):
         raise StepInvalid(f"{slot}: module {serial} is known in pack {pack}: used, or its label is cloned; hold both")
-    ctx.leases["operator"].quiet_for(within)
-    if await ctx.devices.parts.module(serial, within) is None:
+    if await ask_parts(ctx, partial(ctx.devices.parts.module, serial)) is None:
         raise StepInvalid(f"{slot}: nothing is known of module {serial}: put it aside and ask for its incoming data")
     if (label.part_number, serial) != (wanted.part_number, wanted.serial):
         raise StepInvalid(

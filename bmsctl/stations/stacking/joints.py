@@ -10,17 +10,17 @@ import math
 import statistics
 from collections.abc import Mapping
 
-from bmsctl.domain.limits import ABOVE, Reading
+from bmsctl.domain.limits import Reading
 from bmsctl.domain.parts import busbar_of, busbar_slot
 from bmsctl.domain.ports import Deed
 from bmsctl.domain.steps import of_part
-from bmsctl.domain.units import Ohm, Volt
 from bmsctl.domain.verdict import Verdict
-from bmsctl.errors import ReplyInvalid, StepInvalid
 from bmsctl.stations.insulation import insulation
+from bmsctl.stations.resistance import reading_of, resistance
 from bmsctl.stations.stacking.context import StepContext, measure_once
 from bmsctl.stations.stacking.operator import confirm, require_live_work
 from bmsctl.stations.stacking.permit import permitted
+from bmsctl.stations.stacking.voltages import against_modules, battery
 
 
 async def joints(ctx: StepContext) -> None:
@@ -33,22 +33,17 @@ async def joints(ctx: StepContext) -> None:
     if any(measurement.verdict is not Verdict.PASS for measurement in ctx.measurements.values()):
         return
     await confirm(ctx, Deed.PROBE, "", "poles", "probe_within")
-    if measure_once(ctx, "stack_voltage", await _stack_voltage(ctx)) is Verdict.PASS:
+    stack = against_modules(ctx, (await battery(ctx)).voltage, "stack")
+    if measure_once(ctx, "stack_voltage", stack) is Verdict.PASS:
         async with permitted(ctx):
             ohm = await insulation(ctx, "test_voltage", "test_time")
         measure_once(ctx, "stack_insulation", ohm)
 
 
 async def _joint(ctx: StepContext, joint: str, busbar: str) -> Reading:
-    """One joint; over range, with contact proven, it is at least the end of the range."""
     await confirm(ctx, Deed.PROBE, joint, "probe", "probe_within", busbar)
-    channel, range_ohm = ctx.recipe.count("channel"), Ohm(ctx.recipe.quantity("range"))
-    try:
-        reading = await ctx.devices.ohmmeter.measure(ctx.leases["ohmmeter"], channel, range_ohm)
-    except ReplyInvalid as error:
-        raise StepInvalid(f"joint {joint}, {busbar}: {error}") from error
-    u95_ohm = ctx.recipe.quantity("u95_offset") + ctx.recipe.quantity("u95_share") / 100.0 * reading.ohm
-    return Reading(reading.ohm, "Ohm", u95_ohm, detail=busbar, bound=ABOVE if reading.over_range else None)
+    measured = await resistance(ctx, ctx.recipe.count("channel"), f"joint {joint}, {busbar}")
+    return reading_of(measured, ctx.recipe, busbar)
 
 
 def _measure_against_median(ctx: StepContext) -> None:
@@ -60,14 +55,3 @@ def _measure_against_median(ctx: StepContext) -> None:
         ratio = 100.0 * ohm / median_ohm if median_ohm > 0.0 else math.nan
         text = f"median {median_ohm * 1e6:.1f} uOhm"
         measure_once(ctx, of_part("of_median", joint), Reading(ratio, "%", u95, text, measured[joint].bound))
-
-
-async def _stack_voltage(ctx: StepContext) -> Reading:
-    """Signed, against the sum of the modules as they were measured before they were joined."""
-    ranges = Volt(ctx.recipe.quantity("voltage_range")), Ohm(ctx.recipe.quantity("resistance_range"))
-    volts = (await ctx.devices.battery_tester.measure(ctx.leases["battery_tester"], *ranges)).voltage
-    sum_v = ctx.facts.modules_voltage_v()
-    if len(ctx.facts.accepted) != ctx.pack.modules or sum_v <= 0.0:
-        raise StepInvalid("the modules' voltages are not all known; step modules_in did not run")
-    text = f"stack {volts:.2f} V, modules {sum_v:.2f} V"
-    return Reading(100.0 * (volts / sum_v - 1.0), "%", ctx.recipe.quantity("u95_voltage"), detail=text)

@@ -11,7 +11,6 @@ from bmsctl.domain.events import ModuleAccepted
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.ports import BatteryReading, Deed, ModuleData
 from bmsctl.domain.steps import of_part
-from bmsctl.domain.units import Ohm, Volt
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import StepInvalid
 from bmsctl.stations.insulation import insulation
@@ -26,6 +25,7 @@ from bmsctl.stations.stacking.context import (
 from bmsctl.stations.stacking.incoming import choose, fetch
 from bmsctl.stations.stacking.operator import confirm
 from bmsctl.stations.stacking.permit import permitted
+from bmsctl.stations.stacking.voltages import battery
 
 EACH = ("part_match", "age", "ocv_deviation", "acir_deviation", "insulation")
 
@@ -40,7 +40,7 @@ async def modules_in(ctx: StepContext) -> None:
     fresh = [slot for slot in slots if slot not in kept]
     wanted = await choose(ctx, fresh)
     for slot in fresh:
-        if not await _right(ctx, slot, wanted[slot]):
+        if not await _measure_module(ctx, slot, wanted[slot]):
             return
     celsius = [ctx.facts.accepted[slot].temperature for slot in fresh]
     spread_k = max(celsius, default=0.0) - min(celsius, default=0.0)
@@ -48,8 +48,8 @@ async def modules_in(ctx: StepContext) -> None:
     measure_once(ctx, "temperature_spread", Reading(spread_k, "K", u95_k))
 
 
-async def _right(ctx: StepContext, slot: str, wanted: ModuleData) -> bool:
-    """Whether the module for a slot is right, measured as far as an earlier process has not."""
+async def _measure_module(ctx: StepContext, slot: str, wanted: ModuleData) -> bool:
+    """Have the module for a slot fetched and measured, unless an earlier process has; whether it is right."""
     verdicts = verdicts_of(ctx, slot, *EACH)
     if any(verdict is not Verdict.PASS for verdict in verdicts):
         return False
@@ -59,8 +59,7 @@ async def _right(ctx: StepContext, slot: str, wanted: ModuleData) -> bool:
         return False
     await confirm(ctx, Deed.PROBE, slot, "probe", "probe_within", wanted.serial)
     celsius = await ctx.devices.ohmmeter.temperature(ctx.leases["ohmmeter"])
-    ranges = Volt(ctx.recipe.quantity("voltage_range")), Ohm(ctx.recipe.quantity("resistance_range"))
-    reading = await ctx.devices.battery_tester.measure(ctx.leases["battery_tester"], *ranges)
+    reading = await battery(ctx)
     _compare(ctx, slot, wanted, reading, celsius)
     async with permitted(ctx):
         ohm = await insulation(ctx, "test_voltage", "test_time")

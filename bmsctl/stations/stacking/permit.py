@@ -6,19 +6,13 @@ tester discharges what it has charged, and the PLC then proves it by its own two
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 
-from bmsctl.domain.ports import Plc
-from bmsctl.errors import DeviceTimeout
 from bmsctl.stations.stacking.context import StepContext
 from bmsctl.stations.undo import undone
-
-PROVED_WITHIN_S = 4.5
-STATUS_PERIOD_S = 0.02
-STATUS_FRESH_S = 0.1
+from bmsctl.stations.voltage_free import PROVED_WITHIN_S, voltage_free
 
 
 @contextlib.asynccontextmanager
@@ -30,6 +24,7 @@ async def permitted(ctx: StepContext) -> AsyncIterator[None]:
     Raises:
         DeviceRefused: guard, e-stop or a trip forbids it.
         DeviceTimeout: the PLC does not prove it afterwards: nobody may touch anything.
+        StepInvalid: nor does it after an error of the block.
     """
     plc, lease = ctx.devices.plc, ctx.leases["plc"]
     await ctx.log.commit()
@@ -43,29 +38,4 @@ async def _give_back(ctx: StepContext) -> None:
     ctx.devices.insulation_tester.off()
     ctx.devices.plc.drop_permit()
     ctx.leases["plc"].quiet_for(PROVED_WITHIN_S)
-    await voltage_free(ctx.devices.plc, ctx.now)
-
-
-async def voltage_free(plc: Plc, now: Callable[[], float]) -> None:
-    """Return when the PLC, without permissive, proves below 60 V and discharges; asked for it just before.
-
-    Raises:
-        DeviceTimeout: it has not within PROVED_WITHIN_S.
-    """
-    asked_s = now()
-    while now() - asked_s <= PROVED_WITHIN_S:
-        status = plc.status()
-        if (
-            status is not None
-            and asked_s < status.t_s
-            and now() - status.t_s < STATUS_FRESH_S
-            and not status.permissive
-            and status.discharging
-            and status.voltage_free
-        ):
-            return
-        await asyncio.sleep(STATUS_PERIOD_S)
-    raise DeviceTimeout(
-        "plc",
-        f"not proved below 60 V within {PROVED_WITHIN_S:g} s: do not touch pack or station, call the electrician",
-    )
+    await voltage_free(ctx.devices.plc, ctx.now, PROVED_WITHIN_S)

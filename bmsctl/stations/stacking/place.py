@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bmsctl.domain.events import IncomingMeasured, ModuleAccepted, PartInstalled
+from bmsctl.domain.events import ModuleAccepted, PartInstalled
+from bmsctl.domain.incoming import incoming_of
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.ports import Deed
 from bmsctl.domain.steps import of_part
-from bmsctl.domain.units import Ohm, Volt
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import StepInvalid
 from bmsctl.stations.stacking.context import (
@@ -18,6 +18,7 @@ from bmsctl.stations.stacking.context import (
     verdicts_of,
 )
 from bmsctl.stations.stacking.operator import confirm, scan
+from bmsctl.stations.stacking.voltages import battery
 
 EACH = ("serial_match", "voltage")
 
@@ -25,12 +26,12 @@ EACH = ("serial_match", "voltage")
 async def place(ctx: StepContext) -> None:
     """Have the modules placed in slot order, and measure each at once; one that is not right ends the step."""
     for slot, orientation in slots_of(ctx.recipe, "slots"):
-        if not await _placed(ctx, slot, orientation):
+        if not await _place_and_measure(ctx, slot, orientation):
             return
 
 
-async def _placed(ctx: StepContext, slot: str, orientation: str) -> bool:
-    """Whether the module that was accepted is in its slot, the right way round."""
+async def _place_and_measure(ctx: StepContext, slot: str, orientation: str) -> bool:
+    """Have the accepted module placed and measure it, unless that is done; whether it lies the right way round."""
     verdicts = verdicts_of(ctx, slot, *EACH)
     if slot in ctx.facts.parts and len(verdicts) < len(EACH):
         verdicts = measure_earlier(ctx, slot, *EACH) or verdicts
@@ -40,18 +41,19 @@ async def _placed(ctx: StepContext, slot: str, orientation: str) -> bool:
         return True
     accepted = ctx.facts.accepted.get(slot)
     if accepted is None:
-        raise StepInvalid(f"{slot}: no module was accepted for it; step modules_in did not run")
-    if not await _is_in(ctx, slot, orientation, accepted):
+        raise StepInvalid(
+            f"{slot}: no module was accepted for it: start the pack again with a cause, so that modules_in is run"
+        )
+    if not await _have_placed(ctx, slot, orientation, accepted):
         return False
-    ranges = Volt(ctx.recipe.quantity("voltage_range")), Ohm(ctx.recipe.quantity("resistance_range"))
-    volts = (await ctx.devices.battery_tester.measure(ctx.leases["battery_tester"], *ranges)).voltage
+    volts = (await battery(ctx)).voltage
     u95_v = ctx.recipe.quantity("u95_share") / 100.0 * abs(volts)
     text = f"module {accepted.serial}, {orientation}: turn it round" if volts < 0.0 else f"module {accepted.serial}"
     return measure_once(ctx, of_part("voltage", slot), Reading(volts, "V", u95_v, detail=text)) is Verdict.PASS
 
 
-async def _is_in(ctx: StepContext, slot: str, orientation: str, accepted: ModuleAccepted) -> bool:
-    """Have the module placed, compare its label, and put it on record with its incoming data."""
+async def _have_placed(ctx: StepContext, slot: str, orientation: str, accepted: ModuleAccepted) -> bool:
+    """Have the module placed, and put on record with its incoming data if its label is right; whether it is."""
     detail = f"{accepted.serial}, {orientation}"
     await confirm(ctx, Deed.PLACE, slot, "place", "place_within", detail)
     label = await scan(ctx, Deed.PLACE, slot, "place", "scan_within", detail)
@@ -65,15 +67,13 @@ async def _is_in(ctx: StepContext, slot: str, orientation: str, accepted: Module
     if slot not in ctx.facts.parts:
         record(ctx, PartInstalled(slot, accepted.part_number, accepted.serial, accepted.lot))
     known = ctx.facts.incoming.get(slot, set())
-    record(ctx, *[event for event in _incoming(accepted) if event.name not in known])
+    incoming = incoming_of(
+        slot,
+        accepted.age,
+        accepted.cell_voltage,
+        voltage=accepted.voltage,
+        resistance=accepted.resistance,
+        temperature=accepted.temperature,
+    )
+    record(ctx, *[event for event in incoming if event.name not in known])
     return True
-
-
-def _incoming(module: ModuleAccepted) -> list[IncomingMeasured]:
-    return [
-        IncomingMeasured(module.slot, "age", "s", (module.age,)),
-        IncomingMeasured(module.slot, "cell_voltage", "V", module.cell_voltage),
-        IncomingMeasured(module.slot, "voltage", "V", (module.voltage,)),
-        IncomingMeasured(module.slot, "resistance", "Ohm", (module.resistance,)),
-        IncomingMeasured(module.slot, "temperature", "degC", (module.temperature,)),
-    ]

@@ -1,4 +1,4 @@
-"""The safety action of the stacking station: no test voltage, no tool, no pressure; below 60 V, and proved."""
+"""The safety action of the stacking station: no test voltage, no 12 V, no tool, no pressure; below 60 V, and proved."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Callable
 from bmsctl.domain.lease import LeaseBook
 from bmsctl.stations.safe import SafeReport, done_within
 from bmsctl.stations.stacking.devices import Devices
-from bmsctl.stations.stacking.permit import PROVED_WITHIN_S, voltage_free
+from bmsctl.stations.voltage_free import PROVED_WITHIN_S, voltage_free
 
 PROOF_DEADLINE_S = PROVED_WITHIN_S + 0.1
-TOOL_DEADLINE_S = 6.0
+TOOL_DEADLINE_S = 10.0
 """A tightening that is under way ends first."""
+VENT_DEADLINE_S = 23.0
+"""Longer than the tester itself is given to vent, so that it is told at what pressure it has stopped."""
 LEASE_FRESH_S = 1.0
 
 
@@ -25,32 +27,37 @@ class StackingSafe:
         self._now = now
 
     def ask_off(self) -> None:
-        """No permissive, no test voltage, tool disabled, volumes vented. Never waits, never raises."""
+        """No permissive, no test voltage, tool disabled, volumes vented, pack's supply off. Never waits, never raises.
+
+        A BMS that is being written is then without software, and written anew in the next attempt.
+        """
         self._devices.plc.drop_permit()
         self._devices.insulation_tester.off()
         self._devices.nutrunner.off()
         self._devices.leak_tester.off()
+        self._devices.plc.supply_off()
+        self._devices.lv_supply.off()
 
     async def run(self) -> SafeReport:
-        """The PLC's proof and the tool's answer, then the pack's supply off.
+        """At the same time: the PLC's proof, the tool stopped, and the volumes vented, each by its device's answer.
 
         `ask_off` has been called; all leases of the run are revoked.
         """
         started_s = self._now()
         failures: list[str] = []
-        try:
-            proved, _ = await asyncio.gather(
-                done_within(PROOF_DEADLINE_S, "plc", self._proof(), failures),
-                done_within(TOOL_DEADLINE_S, "nutrunner", self._disable(), failures),
-            )
-        finally:
-            self._devices.plc.supply_off()
-            self._devices.lv_supply.off()
+        proved, _, _ = await asyncio.gather(
+            done_within(PROOF_DEADLINE_S, "plc", self._proof(), failures),
+            done_within(TOOL_DEADLINE_S, "nutrunner", self._tool_stopped(), failures),
+            done_within(VENT_DEADLINE_S, "leak_tester", self._vented(), failures),
+        )
         return SafeReport(bool(proved), started_s, failures=tuple(failures))
 
     async def _proof(self) -> bool:
-        await voltage_free(self._devices.plc, self._now)
+        await voltage_free(self._devices.plc, self._now, PROVED_WITHIN_S)
         return True
 
-    async def _disable(self) -> None:
-        await self._devices.nutrunner.disable(self._leases.grant("nutrunner", LEASE_FRESH_S))
+    async def _tool_stopped(self) -> None:
+        await self._devices.nutrunner.stop(self._leases.grant("nutrunner", LEASE_FRESH_S))
+
+    async def _vented(self) -> None:
+        await self._devices.leak_tester.vented(self._leases.grant("leak_tester", LEASE_FRESH_S))

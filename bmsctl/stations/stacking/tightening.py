@@ -1,9 +1,8 @@
 """Tightening: the one place of the station where a bolt is tightened.
 
 A bolt is tightened once; what its tool has done cannot be taken back, and a second time would overload it. So it is on
-record what is about to be done before the tool can turn, and the controller, which disables its tool by itself after
-one tightening and keeps the result, is asked when nobody knows whether it was done. A bolt of which even the
-controller cannot tell is thrown away.
+record what is about to be done before the tool can turn, and the controller, which keeps what it has tightened, is
+asked when nobody knows whether it was done. A bolt of which even the controller cannot tell is thrown away.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from bmsctl.domain.steps import of_part
 from bmsctl.domain.units import Second
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import StepInvalid
-from bmsctl.stations.stacking.context import StepContext, measure_once, record, slot_of, verdicts_of
+from bmsctl.stations.stacking.context import StepContext, measure_once, record, verdicts_of
 from bmsctl.stations.stacking.operator import confirm
 from bmsctl.stations.undo import undone
 
@@ -37,38 +36,38 @@ UNTOLD = "not on record whether it was tightened"
 Loosening = Callable[[StepContext], Awaitable[None]]
 
 
-async def nothing_first(ctx: StepContext) -> None:
-    """For bolts that may be loosened just so."""
-
-
-async def tighten(ctx: StepContext, bolts: Iterable[str], before_loosening: Loosening = nothing_first) -> bool:
+async def tighten(ctx: StepContext, bolts: Iterable[str], before_loosening: Loosening | None = None) -> bool:
     """Tighten bolts in this order, each anew as often as the recipe allows; whether all are right.
 
     Ends with the first that is not.
 
     Args:
-        before_loosening: what is to be done before a bolt is loosened.
+        before_loosening: what is to be done before a bolt is loosened; None: nothing.
     """
     async with undone(partial(ctx.devices.nutrunner.disable, ctx.leases["nutrunner"])):
         for bolt in bolts:
-            if not await _right(ctx, bolt, before_loosening):
+            if not await _tighten_bolt(ctx, bolt, before_loosening):
                 return False
     return True
 
 
-async def _right(ctx: StepContext, bolt: str, before_loosening: Loosening) -> bool:
-    """Whether a bolt is right; what an earlier process has measured of it stays."""
+async def _tighten_bolt(ctx: StepContext, bolt: str, before_loosening: Loosening | None) -> bool:
+    """Tighten and measure a bolt; whether it is right. What an earlier process has measured of it stays."""
     known = verdicts_of(ctx, bolt, *EACH)
     if len(known) < len(EACH):
-        readings = await _final(ctx, bolt, before_loosening, redo=not known)
+        readings = await _tighten_until_right(ctx, bolt, before_loosening, redo=not known)
         known = [measure_once(ctx, name, reading) for name, reading in readings.items()]
     return all(verdict is Verdict.PASS for verdict in known)
 
 
-async def _final(ctx: StepContext, bolt: str, before_loosening: Loosening, redo: bool) -> dict[str, Reading]:
+async def _tighten_until_right(
+    ctx: StepContext, bolt: str, before_loosening: Loosening | None, redo: bool
+) -> dict[str, Reading]:
     """Torque and angle of the bolt, by name, after the last tightening that it needs or may have."""
     while True:
-        tightened = await _tightened(ctx, bolt, before_loosening)
+        tightened = _from_record(ctx, bolt) or await _from_memory(ctx, bolt)
+        if tightened is None:
+            tightened = await _made_new(ctx, bolt, before_loosening)
         readings = _readings(ctx, tightened)
         judged = [judge(name, reading, ctx.recipe.limits[name]) for name, reading in readings.items()]
         _require_agreement(ctx, tightened, judged)
@@ -84,33 +83,60 @@ def _tries(ctx: StepContext, bolt: str) -> int:
     return max(ctx.facts.tries.get(slot, 0), len(ctx.facts.tightenings.get(slot, ())))
 
 
-async def _tightened(ctx: StepContext, bolt: str, before_loosening: Loosening) -> Tightened:
-    """The tightening of the bolt that is in: on record, on the controller's, or made now."""
-    slot = bolt_slot(bolt)
-    pending = ctx.facts.pending if ctx.facts.pending is not None and slot_of(ctx.facts.pending) == slot else None
-    on_record = ctx.facts.tightenings.get(slot)
-    if on_record:
-        if pending is not None:
-            record(ctx, ActionDone(pending.action_id, _result(on_record[-1])))
-        return on_record[-1]
+def _pending(ctx: StepContext, bolt: str) -> ActionIntended | None:
+    """The action at this bolt of which nobody knows whether it was done."""
+    pending = ctx.facts.pending
+    return pending if pending is not None and pending.slot == bolt_slot(bolt) else None
+
+
+def _from_record(ctx: StepContext, bolt: str) -> Tightened | None:
+    """The tightening that is on record of the bolt that is in."""
+    on_record = ctx.facts.tightenings.get(bolt_slot(bolt))
+    if not on_record:
+        return None
+    pending = _pending(ctx, bolt)
+    if pending is not None:
+        record(ctx, ActionDone(pending.action_id, _result(on_record[-1])))
+    return on_record[-1]
+
+
+async def _from_memory(ctx: StepContext, bolt: str) -> Tightened | None:
+    """The tightening that a pending action has brought about, as the controller has it; None if it has brought none.
+
+    If nobody can tell, the bolt is in, and it is on record that nobody can.
+    """
+    pending = _pending(ctx, bolt)
     if pending is None:
-        if slot in ctx.facts.parts:
-            await _take_out(ctx, bolt, UNTOLD, before_loosening)
-        action, made = await _intend(ctx, bolt), None
-    else:
-        action = pending
-        made, lost = await _made_meanwhile(ctx, action)
-        if lost:
-            _put_in(ctx, bolt)
-            record(ctx, ActionUnknown(action.action_id, lost))
-            return await _tightened(ctx, bolt, before_loosening)
-    _put_in(ctx, bolt)
-    await ctx.log.commit()
+        return None
+    made, lost = await _made_meanwhile(ctx, pending)
+    if lost:
+        _record_bolt(ctx, bolt)
+        record(ctx, ActionUnknown(pending.action_id, lost))
     if made is None:
-        made = await _turn(ctx, bolt)
-    tightened = Tightened(
-        bolt, made.tightening_id, made.parameter_set, made.ok, _number(made.torque), _number(made.angle), made.at
-    )
+        return None
+    _record_bolt(ctx, bolt)
+    return await _record_tightening(ctx, bolt, pending, made)
+
+
+async def _made_new(ctx: StepContext, bolt: str, before_loosening: Loosening | None) -> Tightened:
+    """A tightening made now, with a bolt that was never tightened."""
+    action = _pending(ctx, bolt)
+    if action is None:
+        if bolt_slot(bolt) in ctx.facts.parts:
+            await _take_out(ctx, bolt, UNTOLD, before_loosening)
+        action = await _intend(ctx, bolt)
+    _record_bolt(ctx, bolt)
+    await ctx.log.commit()
+    tightened = await _record_tightening(ctx, bolt, action, await _turn(ctx, bolt))
+    # Whatever its batch size is: no tool is live before the next bolt's intent is on record.
+    await ctx.devices.nutrunner.disable(ctx.leases["nutrunner"])
+    return tightened
+
+
+async def _record_tightening(ctx: StepContext, bolt: str, action: ActionIntended, made: Tightening) -> Tightened:
+    """Have it on record, durably, what an action has brought about."""
+    torque, angle = _number(made.torque), _number(made.angle)
+    tightened = Tightened(bolt, made.tightening_id, made.parameter_set, made.ok, torque, angle, made.at)
     record(ctx, tightened, ActionDone(action.action_id, _result(tightened)))
     await ctx.log.commit()
     return tightened
@@ -119,14 +145,15 @@ async def _tightened(ctx: StepContext, bolt: str, before_loosening: Loosening) -
 async def _intend(ctx: StepContext, bolt: str) -> ActionIntended:
     """Say what is about to be done, and from where on to look for it in the controller's memory."""
     newest_id = await ctx.devices.nutrunner.newest_id(ctx.leases["nutrunner"])
-    number, parameter_set = _tries(ctx, bolt) + 1, ctx.recipe.count("parameter_set")
-    what = f"tighten with parameter set {parameter_set}, after tightening {newest_id}"
-    action = ActionIntended(f"{bolt_slot(bolt)} #{number}", "nutrunner", what)
+    slot, number, parameter_set = bolt_slot(bolt), _tries(ctx, bolt) + 1, ctx.recipe.count("parameter_set")
+    what = f"tighten with parameter set {parameter_set}"
+    action = ActionIntended(f"{slot} #{number}", "nutrunner", what, slot, newest_id)
     record(ctx, action)
     return action
 
 
-def _put_in(ctx: StepContext, bolt: str) -> None:
+def _record_bolt(ctx: StepContext, bolt: str) -> None:
+    """Have it on record that a bolt is in, if it is not."""
     if bolt_slot(bolt) not in ctx.facts.parts:
         record(ctx, PartInstalled(bolt_slot(bolt), ctx.recipe.text("bolt_part_number"), None, None))
 
@@ -146,23 +173,27 @@ async def _turn(ctx: StepContext, bolt: str) -> Tightening:
 async def _made_meanwhile(ctx: StepContext, action: ActionIntended) -> tuple[Tightening | None, str]:
     """The tightening that an action has brought about, None if none; and why nobody can tell, empty if it is sure."""
     nutrunner, lease = ctx.devices.nutrunner, ctx.leases["nutrunner"]
-    await nutrunner.disable(lease)
-    before_id, newest_id = int(action.what.rpartition(" ")[2]), await nutrunner.newest_id(lease)
+    await nutrunner.stop(lease)
+    before_id, newest_id = action.after_id, await nutrunner.newest_id(lease)
+    if before_id is None:
+        return None, "it is not on record which tightening was the controller's newest before"
     if newest_id < before_id:
-        return None, f"the controller has lost its memory: tightening {before_id} was its newest, {newest_id} is"
+        why = "its memory was cleared, or it was exchanged"
+        return None, f"the controller's newest tightening was {before_id} and is {newest_id}: {why}"
     lost = ""
     for tightening_id in range(before_id + 1, newest_id + 1):
         stored = await nutrunner.stored(lease, tightening_id)
         if stored is None:
-            lost = f"the controller has tightening {tightening_id} no more"
+            lost = f"the controller no longer has tightening {tightening_id}"
         elif stored.vin == ctx.facts.serial:
             return stored, ""
     return None, lost
 
 
-async def _take_out(ctx: StepContext, bolt: str, why: str, before_loosening: Loosening) -> None:
+async def _take_out(ctx: StepContext, bolt: str, why: str, before_loosening: Loosening | None) -> None:
     """Have the bolt loosened and thrown away, and a new one put in, which is not tightened."""
-    await before_loosening(ctx)
+    if before_loosening is not None:
+        await before_loosening(ctx)
     await confirm(ctx, Deed.LOOSEN, bolt_slot(bolt), "loosen", "tighten_within", why)
     record(ctx, PartRemoved(bolt_slot(bolt), None, why))
 
@@ -183,7 +214,7 @@ def _require_agreement(ctx: StepContext, tightened: Tightened, judged: Iterable[
     if tightened.parameter_set != parameter_set:
         raise StepInvalid(
             f"{bolt} was tightened with parameter set {tightened.parameter_set} instead of {parameter_set}: "
-            "look why, and name the bolt as replaced"
+            f"correct the parameter set, then start again with --replace '{bolt}'"
         )
     if not tightened.ok and all(each.verdict is Verdict.PASS for each in judged):
         raise StepInvalid(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bmsctl.domain.events import PartInstalled
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.parts import TRAY
 from bmsctl.domain.ports import Deed
-from bmsctl.domain.units import Second
 from bmsctl.domain.verdict import Verdict
 from bmsctl.stations.stacking.context import StepContext, measure_once, record
+from bmsctl.stations.stacking.mes import ask_parts
 from bmsctl.stations.stacking.operator import confirm
 
 
@@ -17,9 +19,7 @@ async def tray(ctx: StepContext) -> None:
     label, wanted = ctx.facts.tray, ctx.recipe.text("part_number")
     text = f"tray {label.serial} is {label.part_number}, the recipe says {wanted}"
     if measure_once(ctx, "part_match", Reading(float(label.part_number == wanted), None, detail=text)) is Verdict.PASS:
-        within = Second(ctx.recipe.quantity("answer_within"))
-        ctx.leases["operator"].quiet_for(within)
-        pack = await ctx.devices.parts.pack_of(label.serial, within)
+        pack = await ask_parts(ctx, partial(ctx.devices.parts.pack_of, label.serial))
         known = Reading(float(pack is not None), None, detail=f"tray {label.serial} is known in pack {pack}: hold both")
         if measure_once(ctx, "used", known) is Verdict.PASS and TRAY not in ctx.facts.parts:
             await confirm(ctx, Deed.LOAD, TRAY, "load", "load_within")

@@ -16,11 +16,11 @@ from bmsctl.compose import hardware
 from bmsctl.compose.hardware import HardwareWorld, NoMes, NoScreen
 from bmsctl.compose.recipes import INSTALLED, RecipeBook
 from bmsctl.compose.seed_keys import seed_key
-from bmsctl.compose.terminal_operator import TerminalOperator
 from bmsctl.compose.worlds import open_world
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.ports import Deed, Instruction
 from bmsctl.domain.units import Second
+from bmsctl.drivers.terminal_operator import TerminalOperator
 from bmsctl.errors import DeviceRefused, Refused, ScenarioError, StationFileError
 from firmware_stubs.bms import demo_key
 from firmware_stubs.sim.loop import run

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bmsctl.domain.canonical import canonical_json, read_json
 from bmsctl.domain.events import (
     EVENTS,
+    ActionIntended,
     ActionUnknown,
     AttemptClosed,
     AttemptResumed,
@@ -19,6 +20,7 @@ from bmsctl.domain.events import (
     Measured,
     ModuleAccepted,
     PackIdentified,
+    PartRemoved,
     StepKept,
     StepRepeated,
     StepSkipped,
@@ -37,6 +39,8 @@ EXAMPLES: list[Event] = [
     StepRepeated("precharge", "cycler: has restarted"),
     StepSkipped("precharge", "not run after FAIL of identify"),
     ActionUnknown("bolt-2", "nobody looked"),
+    ActionIntended("bolt m1.1 #1", "nutrunner", "tighten with parameter set 3", "bolt m1.1", 4711),
+    PartRemoved("bolt m1.1", None, "came off with module 1", "came_off"),
     AttemptResumed("2026-01-01T00:01:00Z"),
     StepKept("place", "R-0"),
     ModuleAccepted("module 1", "P-1", "M-1", "L-1", 1.4e6, (3.65, 3.651), 7.301, 8.6e-3, 22.5),
@@ -68,6 +72,13 @@ def test_a_payload_by_hand() -> None:
     assert text == (
         '{"crash":false,"disposition":"release","ended_at":"2026-01-01T00:01:00Z","reason":"","verdict":"PASS"}'
     )
+
+
+def test_fields_that_came_later_may_be_missing_in_a_journal() -> None:
+    intended = {"action_id": "bolt m1.1 #1", "device": "nutrunner", "what": "tighten"}
+    assert from_payload("action_intended", intended) == ActionIntended(*intended.values())
+    removed = {"slot": "module 1", "serial": "M-1", "reason": "scratched"}
+    assert from_payload("part_removed", removed) == PartRemoved("module 1", "M-1", "scratched", "")
 
 
 def test_a_measurement_carries_all_its_verdict_rests_on() -> None:

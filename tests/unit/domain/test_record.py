@@ -121,6 +121,7 @@ def test_a_removed_part_stays_in_the_genealogy_with_its_reason() -> None:
         "serial": "M-1",
         "lot": "L-7",
         "removed_reason": "scratched",
+        "removed_cause": None,
         "incoming": [{"name": "cell_voltage", "unit": "V", "values": [3.65, 3.651, None]}],
         "tightenings": [],
     }

@@ -27,9 +27,19 @@ from bmsctl.domain.events import (
     Tightened,
 )
 from bmsctl.domain.limits import Limit
-from bmsctl.domain.parts import bolt_slot, busbar_slot, held_by, joined_by, kind_of, module_slot, number_of
+from bmsctl.domain.parts import (
+    bolt_of,
+    bolt_slot,
+    busbar_slot,
+    held_by,
+    joined_by,
+    kind_of,
+    measured_as,
+    module_slot,
+    number_of,
+)
 from bmsctl.domain.recipe import StepRecipe
-from bmsctl.domain.rework import LOST, Standing, continued, holding, older
+from bmsctl.domain.rework import CAME_OFF, LOST, REPLACED, Standing, continued, exchanged, holding, older
 from bmsctl.domain.units import Second
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import Refused
@@ -107,11 +117,21 @@ def test_a_retest_keeps_the_pack_and_every_step_that_passed() -> None:
 
 def test_what_rests_on_what_came_off_is_run_again_and_nothing_else() -> None:
     events = again(BOLTED, "module 2")
-    gone = [(event.slot, event.serial, event.reason) for event in events if isinstance(event, PartRemoved)]
-    assert gone == [("bolt m2.1", None, "came off with module 2"), ("module 2", "M2", "replaced")]
+    gone = [event for event in events if isinstance(event, PartRemoved)]
+    assert gone == [
+        PartRemoved("bolt m2.1", None, "came off with module 2", "came_off"),
+        PartRemoved("module 2", "M2", "replaced", "replaced"),
+    ]
     assert kept(events) == ["tray"]
     assert list(Standing.of(events).parts) == ["tray", "module 1", "bolt m1.1"]
     assert list(Standing.of(events).accepted) == ["module 1"]
+
+
+def test_what_goes_in_again_is_another_part_if_it_was_replaced_or_is_a_bolt_or_a_module() -> None:
+    slots = ["busbar 1", "bolt m2.1", "module 2", "cover"]
+    assert [slot for slot in slots if exchanged(slot, REPLACED)] == slots
+    assert [slot for slot in slots if exchanged(slot, CAME_OFF)] == ["bolt m2.1", "module 2"]
+    assert not exchanged("bolt m2.1", "")
 
 
 def test_a_bolt_comes_off_alone() -> None:
@@ -138,7 +158,7 @@ def test_modules_that_wait_are_kept_only_with_the_step_that_accepted_them() -> N
     assert list(Standing.of(again([*waiting, *passed("modules_in")])).accepted) == ["module 1"]
 
 
-INTENDED = ActionIntended("bolt m2.2 #1", "nutrunner", "tighten")
+INTENDED = ActionIntended("bolt m2.2 #1", "nutrunner", "tighten", "bolt m2.2", 41)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +187,17 @@ def test_what_was_measured_holds_while_its_part_stays_in() -> None:
         "torque[m2.1]",
     ]
     assert holding([first, [StepRepeated("bolts", "restarted")]]) == first[2:]
+
+
+def test_an_action_at_no_part_stays_whatever_came_off() -> None:
+    label = ActionIntended("pack label", "label_printer", "print")
+    assert Standing.of(again([*BOLTED, label], "module 2")).pending == label
+
+
+def test_a_part_is_measured_by_its_bolts_name_or_its_slot() -> None:
+    assert (measured_as("bolt m2.1"), measured_as("module 2"), measured_as("cover")) == ("m2.1", "module 2", "cover")
+    with pytest.raises(ValueError, match="'module 2' is no bolt's slot"):
+        bolt_of("module 2")
 
 
 def test_data_of_modules_grow_older_and_never_younger() -> None:
@@ -235,7 +266,7 @@ class Genealogy(RuleBasedStateMachine):
     def bolt(self, bolt: str, ends: bool) -> None:
         pack, slot = self.pack, bolt_slot(bolt)
         if held_by(bolt) in pack.parts and slot not in pack.parts and pack.pending is None:
-            action = ActionIntended(f"{slot} #1", "nutrunner", "tighten")
+            action = ActionIntended(f"{slot} #1", "nutrunner", "tighten", slot, self.made)
             self.made += 1
             done = [tightened(bolt, self.made), ActionDone(action.action_id, "25 Nm")] if ends else []
             self.log += [action, installed(slot), *done]
@@ -246,8 +277,8 @@ class Genealogy(RuleBasedStateMachine):
         action = self.pack.pending
         assert action is not None
         self.made += 1
-        bolt = action.action_id.removeprefix("bolt ").partition(" ")[0]
-        self.log += [AttemptResumed("now"), tightened(bolt, self.made), ActionDone(action.action_id, "25 Nm")]
+        done = tightened(bolt_of(action.slot), self.made), ActionDone(action.action_id, "25 Nm")
+        self.log += [AttemptResumed("now"), *done]
 
     @precondition(lambda self: self.open)
     @rule(run=st.sampled_from(sorted(REDO)), verdict=st.sampled_from([Verdict.PASS, Verdict.FAIL]))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from bmsctl.protocols.modbus_rtu import READING, ExceptionCode, Function, Reques
 from firmware_stubs.leak_tester import IDENTITY, LeakTesterStub, Part
 from firmware_stubs.sim.loop import new_loop
 from firmware_stubs.sim.wire import SimSerial
+from tests.reference.crc16 import crc16_bitwise
 from tests.support.serial_faults import (
     Fault,
     Tamper,
@@ -36,6 +39,8 @@ from tests.support.serial_faults import (
     suffer_unplug,
     when,
 )
+
+GOLDEN = tomllib.loads((Path(__file__).parents[2] / "golden/leak_tester/registers.toml").read_text())
 
 HOUSING_CM3 = 50_000.0
 HOUSING = LeakTest(2, Pascal(2e3), Second(10.0), Second(20.0), Second(60.0))
@@ -464,11 +469,104 @@ def test_asked_off_it_vents_without_a_lease() -> None:
     run(main)
 
 
+def test_what_is_vented_already_is_told_at_once() -> None:
+    async def main() -> None:
+        rig = Rig()
+        for _ in range(2):
+            began_s = asyncio.get_running_loop().time()
+            await rig.driver.vented(rig.lease)
+            assert asyncio.get_running_loop().time() - began_s < 0.1
+            assert whole(await rig.test())
+
+    run(main)
+
+
+@pytest.mark.parametrize("after_s", [1.5, 2.21, 2.23, 2.43, 5.0, 9.9])
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_after_an_abort_at_any_moment_it_is_vented_when_it_says_so(after_s: float, cancelled: bool) -> None:
+    """As the owner aborts: revoked, asked off, the safety action begun, and only then the run cancelled."""
+
+    async def main() -> None:
+        rig = Rig()
+        testing = asyncio.ensure_future(rig.test())
+        await asyncio.sleep(after_s)
+        assert abs(rig.stub.gauge_pa) > leak_tester.VENTED_PA
+        rig.leases.revoke_all()
+        rig.driver.off()
+        lease = rig.leases.grant("leak_tester", 1.0)
+        vented = asyncio.ensure_future(rig.driver.vented(lease))
+        if cancelled:
+            testing.cancel()
+        await vented
+        assert abs(rig.stub.gauge_pa) <= leak_tester.VENTED_PA
+        assert lease.fresh
+        # 2.2 s of venting and one look: neither has taken the other's answer.
+        assert not cancelled or asyncio.get_running_loop().time() - after_s < 2.45
+        with pytest.raises((asyncio.CancelledError, LeaseRevoked, DeviceRefused)):
+            await testing
+
+    run(main)
+
+
+def test_venting_is_asked_and_told_in_these_bytes() -> None:
+    """Answers written by hand from the tester's page; the CRC of each is added bit by bit."""
+
+    def telegram(text: str, rest: int = 0) -> bytes:
+        body = bytes.fromhex(text) + bytes(rest)
+        return body + crc16_bitwise(body).to_bytes(2, "little")
+
+    async def main() -> None:
+        line, left = SimSerial("leak_tester"), list(GOLDEN["vent"])
+
+        def take(data: bytes) -> None:
+            each = left.pop(0)
+            assert data == telegram(each["asked"])
+            line.device.emit(telegram(each["answer"], each["rest"]), 0.01)
+
+        line.device.listen(take)
+        driver = ModbusLeakTester(line.station)
+        await driver.vented(LeaseBook(asyncio.get_running_loop().time).grant("leak_tester", 1.0))
+        assert left == []
+        assert driver.damaged == driver.strays == 0
+
+    run(main)
+
+
+@pytest.mark.parametrize(("phase", "pressure_pa"), [(Phase.VENT, 0.0), (Phase.TEST, 2e3), (Phase.VENTED, -2e3)])
+def test_what_does_not_vent_is_told_with_its_pressure(phase: Phase, pressure_pa: float) -> None:
+    async def main() -> None:
+        peer = Peer(lambda course: course._replace(phase=phase, pressure_pa=pressure_pa))
+        with pytest.raises(DeviceTimeout, match=f"does not vent, {pressure_pa:.0f} Pa are left.*vent by hand"):
+            await peer.driver.vented(peer.lease)
+        assert asyncio.get_running_loop().time() == pytest.approx(20.0, abs=0.5)
+        assert peer.written(leak_tester.TEST) == [(leak_tester.STOP,)]
+
+    run(main)
+
+
+@every_fault
+def test_a_fault_on_the_line_never_tells_a_pressure_vented(fault: Fault) -> None:
+    async def main() -> None:
+        rig = Rig()
+        testing = asyncio.ensure_future(rig.test())
+        await asyncio.sleep(3.0)
+        testing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await testing
+
+        def right(nothing: None) -> bool:
+            return abs(rig.stub.gauge_pa) <= leak_tester.VENTED_PA
+
+        await suffer(rig.line, here(fault), lambda: rig.driver.vented(rig.lease), right)
+
+    run(main)
+
+
 def test_a_lease_that_is_revoked_commands_nothing() -> None:
     async def main() -> None:
         peer = Peer(lambda course: course)
         peer.lease.revoked = True
-        for call in (peer.driver.identify(peer.lease), peer.test()):
+        for call in (peer.driver.identify(peer.lease), peer.test(), peer.driver.vented(peer.lease)):
             with pytest.raises(LeaseRevoked):
                 await call
         assert peer.requests == []

@@ -11,13 +11,8 @@ import pytest
 from bmsctl.domain.lease import LeaseBook
 from bmsctl.domain.ports import Attained, Tightening
 from bmsctl.domain.units import Degree, Newtonmetre, Second
-from bmsctl.drivers.nutrunner import (
-    ANSWER_WITHIN_S,
-    DEVICE,
-    FINISHED_AFTER_S,
-    KEEP_ALIVE_EVERY_S,
-    OpenProtocolNutrunner,
-)
+from bmsctl.drivers.nutrunner import FINISHED_AFTER_S, OpenProtocolNutrunner
+from bmsctl.drivers.open_protocol_session import ANSWER_WITHIN_S, DEVICE, KEEP_ALIVE_EVERY_S
 from bmsctl.errors import (
     DeviceRefused,
     DeviceRestarted,
@@ -237,7 +232,7 @@ def test_a_result_is_acknowledged_at_once_read_again_and_touches_the_lease() -> 
         assert peer.mids(9999) == [62, 64]
         assert peer.lease.fresh
         assert peer.lease.fresh_until_s == pytest.approx(now() + 1.0)
-        with pytest.raises(DeviceRefused, match="not been enabled"):
+        with pytest.raises(DeviceRefused, match="not been enabled; report this record"):
             await peer.result()
 
     run(main)
@@ -345,7 +340,7 @@ def test_a_result_that_is_none_is_named_and_fetched_from_the_memory(
         assert peer.mids(9999)[0] == 62
         await peer.enable()
         peer.say(broken)
-        with pytest.raises(ReplyInvalid, match=says):
+        with pytest.raises(ReplyInvalid, match=f"{says}.*, and the result is not in its memory; check the cable"):
             await peer.result(5.0)
 
     run(main)
@@ -422,9 +417,69 @@ def test_a_refusal_is_told_with_its_text(mid: int, code: Refusal) -> None:
     async def main() -> None:
         peer = Controller()
         peer.script = always(mid, op.CommandError(mid, code))
-        with pytest.raises(DeviceRefused, match=f"MID {mid:04d} is refused: {op.refusal_text(code)}"):
+        with pytest.raises(DeviceRefused, match=f"MID {mid:04d} is refused: {op.refusal_text(code)}") as told:
             await peer.driver.enable(peer.lease, VIN, SET)
+        assert "; " in str(told.value)
+        assert "look the code up" not in str(told.value)
         assert (43 in peer.mids()) is (mid == 43)
+
+    run(main)
+
+
+HARMLESS = {
+    1: Refusal.CLIENT_ALREADY_CONNECTED,
+    60: Refusal.RESULTS_ALREADY_SUBSCRIBED,
+    70: Refusal.ALARMS_ALREADY_SUBSCRIBED,
+    64: Refusal.TIGHTENING_ID_NOT_FOUND,
+}
+
+
+@pytest.mark.parametrize("code", [*HARMLESS.values(), 55])
+@pytest.mark.parametrize("mid", [1, 18, 50, 60, 64, 70])
+def test_each_question_has_one_refusal_that_is_an_answer(mid: int, code: int) -> None:
+    async def main() -> None:
+        peer = Controller()
+        await peer.driver.identify(peer.lease)
+        if mid in (1, 60, 70):
+            peer.line.device.muted = True
+            with pytest.raises(DeviceTimeout):
+                await peer.driver.newest_id(peer.lease)
+            peer.line.device.muted = False
+            peer.session = peer.results = peer.alarms = True
+        peer.script = always(mid, op.CommandError(mid, code))
+        if HARMLESS.get(mid) == code:
+            await peer.driver.enable(peer.lease, VIN, SET)
+        else:
+            with pytest.raises(DeviceRefused, match=f"MID {mid:04d} is refused: {op.refusal_text(code)}; "):
+                await peer.driver.enable(peer.lease, VIN, SET)
+            assert 43 not in peer.mids()
+
+    run(main)
+
+
+@pytest.mark.parametrize("code", [*HARMLESS.values(), 55])
+def test_a_tool_is_enabled_or_disabled_only_by_an_acceptance(code: int) -> None:
+    async def main() -> None:
+        peer = await Controller().enable()
+        peer.script = always(42, op.CommandError(42, code))
+        for call in (peer.driver.disable, peer.driver.stop):
+            with pytest.raises(DeviceRefused, match="MID 0042 is refused"):
+                await call(peer.lease)
+        peer.script = always(43, op.CommandError(43, code))
+        with pytest.raises(DeviceRefused, match="MID 0043 is refused"):
+            await peer.driver.enable(peer.lease, VIN, SET)
+        await asyncio.sleep(0.1)
+        assert peer.mids()[-1] == 42
+
+    run(main)
+
+
+def test_a_refusal_that_is_in_no_list_is_to_be_looked_up() -> None:
+    async def main() -> None:
+        peer = await Controller().enable()
+        peer.script = always(42, op.CommandError(42, 55))
+        with pytest.raises(DeviceRefused, match="MID 0042 is refused: 55; look the code up"):
+            await peer.driver.disable(peer.lease)
 
     run(main)
 
@@ -719,12 +774,27 @@ def test_disabling_returns_when_the_controller_has_said_so() -> None:
     run(main)
 
 
+def test_stopped_the_tool_stands_still_and_its_last_tightening_is_in_the_memory() -> None:
+    async def main() -> None:
+        peer = await Controller().enable()
+        peer.make(sent(42), FINISHED_AFTER_S - 0.1)
+        task = asyncio.ensure_future(peer.driver.stop(peer.lease))
+        while not task.done():
+            await asyncio.sleep(0.1)
+            assert peer.lease.fresh
+        task.result()
+        assert await peer.driver.newest_id(peer.lease) == 42
+        assert [mid for mid in peer.mids(9999) if mid != 62] == [42, 64, 64]
+
+    run(main)
+
+
 def test_off_needs_no_lease_no_session_and_no_line() -> None:
     async def main() -> None:
         peer = Controller()
         peer.driver.off()
         await asyncio.sleep(0.1)
-        assert peer.mids() == [1, 42]
+        assert peer.mids() == [42]
         await peer.enable()
         peer.lease.revoked = True
         peer.driver.off()

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from bmsctl.domain.lease import LeaseBook
 from bmsctl.domain.ports import Tightening
 from bmsctl.domain.units import Second
-from bmsctl.drivers.nutrunner import DEVICE, FINISHED_AFTER_S, OpenProtocolNutrunner
+from bmsctl.drivers.nutrunner import OpenProtocolNutrunner
+from bmsctl.drivers.open_protocol_session import DEVICE
 from bmsctl.errors import DeviceError, DeviceRefused, DeviceRestarted, DeviceTimeout, LinkDown
 from firmware_stubs.nutrunner import NutrunnerStub
 from firmware_stubs.sim.loop import new_loop
@@ -107,7 +108,7 @@ def test_a_restart_of_the_controller_loses_no_bolt(after_s: float) -> None:
     run(main)
 
 
-def test_a_tightening_under_way_when_it_is_disabled_is_found_afterwards() -> None:
+def test_a_tightening_under_way_when_the_tool_is_stopped_is_found_afterwards() -> None:
     async def main() -> None:
         bench = Bench()
         task = asyncio.ensure_future(bench.tighten())
@@ -117,9 +118,8 @@ def test_a_tightening_under_way_when_it_is_disabled_is_found_afterwards() -> Non
             await task
         again = OpenProtocolNutrunner(bench.line.station)
         before = await again.newest_id(bench.lease)
-        await again.disable(bench.lease)
         assert bench.bolts.tightened == []
-        await asyncio.sleep(FINISHED_AFTER_S)
+        await again.stop(bench.lease)
         assert bench.bolts.tightened == ["m1.1"]
         found = [
             await again.stored(bench.lease, made) for made in range(before, await again.newest_id(bench.lease) + 1)

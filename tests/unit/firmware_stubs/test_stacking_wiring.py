@@ -13,12 +13,12 @@ from bmsctl.domain.units import Second
 from bmsctl.domain.world import AsBuilt
 from bmsctl.protocols.part_label import parse_label
 from firmware_stubs.defects import PackCondition
+from firmware_stubs.eol_wiring import EolWiring
 from firmware_stubs.plant import PlantCondition
 from firmware_stubs.ports import STACKING_ECUS, STACKING_SERIAL
 from firmware_stubs.sim.loop import new_loop
 from firmware_stubs.sim.wires import SimWires
 from firmware_stubs.stacking_wiring import StackingWiring
-from firmware_stubs.wiring import Wiring
 from tests.support.simulate import RECIPE
 
 SEED = 7
@@ -54,7 +54,7 @@ def test_every_wire_of_the_station_has_its_device_and_no_other() -> None:
 
 def test_both_stations_have_the_same_pack() -> None:
     async def main() -> None:
-        stacking, eol = wired(), Wiring(RECIPE, GOOD, SEED, SimWires())
+        stacking, eol = wired(), EolWiring(RECIPE, GOOD, SEED, SimWires())
         assert stacking.serial == eol.serial
         assert stacking.plant.unit.rest_spread_v.tobytes() == eol.plant.unit.rest_spread_v.tobytes()
         modules = await eol.mes.modules(eol.serial, Second(5.0))

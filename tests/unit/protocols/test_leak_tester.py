@@ -54,7 +54,7 @@ def answered(name: str, request: Request) -> tuple[int, ...]:
 
 
 def test_every_golden_telegram_is_tested() -> None:
-    assert set(GOLDEN) == {*REQUESTS, "holding", "identity", "course"}
+    assert set(GOLDEN) == {*REQUESTS, "holding", "identity", "course", "vent"}
 
 
 @pytest.mark.parametrize("name", REQUESTS)

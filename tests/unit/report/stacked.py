@@ -39,7 +39,8 @@ def measured(step: StepRecipe, values: Mapping[str, float | None], detail: str =
 
 def part(slot: str, **changes: Any) -> dict[str, Any]:
     """A part that is in, nothing known of it."""
-    nothing: dict[str, Any] = {"serial": None, "lot": None, "removed_reason": None, "incoming": [], "tightenings": []}
+    nothing: dict[str, Any] = dict.fromkeys(("serial", "lot", "removed_reason", "removed_cause"))
+    nothing |= {"incoming": [], "tightenings": []}
     return {"slot": slot, "part_number": "295X", **nothing} | changes
 
 
@@ -169,4 +170,5 @@ def reworked() -> dict[str, Any]:
     out = [each for each in told["genealogy"] if each["slot"] in ("module 3", "bolt m3.1", "cover")]
     for each in out:
         each["removed_reason"] = "replaced" if each["slot"] == "module 3" else "came off with module 3"
+        each["removed_cause"] = "replaced" if each["slot"] == "module 3" else "came_off"
     return told

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bmsctl.errors import DeviceTimeout, LeaseRevoked, ReplyInvalid, StepInvalid, StoreError
+from bmsctl.errors import DeviceRestarted, DeviceTimeout, LeaseRevoked, ReplyInvalid, StepInvalid, StoreError
 from bmsctl.stations.undo import undone
 from firmware_stubs.sim.loop import run
 
@@ -46,7 +46,22 @@ def test_not_when_the_run_is_being_ended(error: BaseException) -> None:
     assert ended_by(error) == (error, 0)
 
 
-def test_an_error_while_undoing_is_told_unless_there_is_an_earlier_one() -> None:
-    first, later = StepInvalid("unmet"), ReplyInvalid("x", "damaged")
+def test_an_error_while_undoing_is_told() -> None:
+    later = ReplyInvalid("x", "damaged")
     assert ended_by(None, later) == (later, 1)
-    assert ended_by(first, later) == (first, 1)
+
+
+@pytest.mark.parametrize("first", [DeviceRestarted("y", "has restarted"), StepInvalid("unmet")])
+@pytest.mark.parametrize("left", [DeviceTimeout("plc", "not proved"), StepInvalid("not proved")])
+def test_what_is_not_given_back_is_told_before_the_error_and_begins_no_step_anew(
+    first: Exception, left: Exception
+) -> None:
+    error, undos = ended_by(first, left)
+    assert isinstance(error, StepInvalid)
+    assert (str(error), error.__cause__, undos) == (f"{left}; before that: {first}", first, 1)
+
+
+def test_a_bug_is_told_as_it_is_with_what_is_not_given_back() -> None:
+    bug = ValueError("a bug")
+    assert ended_by(bug, DeviceTimeout("plc", "not proved")) == (bug, 1)
+    assert bug.__notes__ == ["plc: not proved"]

@@ -99,7 +99,7 @@ def test_the_next_attempt_counts_on(tmp_path: Path) -> None:
     assert on_loop(main) == [(1, "PASS"), (2, "ABORTED")]
 
 
-def test_an_attempt_that_is_gone_on_with_stays_open_and_says_so(tmp_path: Path) -> None:
+def test_a_resumed_attempt_stays_open_and_says_so(tmp_path: Path) -> None:
     bolt = ActionIntended("bolt m1.1 #1", "nutrunner", "tighten to 9 Nm")
     _crash_in_identify(tmp_path, bolt)
 
@@ -111,7 +111,7 @@ def test_an_attempt_that_is_gone_on_with_stays_open_and_says_so(tmp_path: Path) 
         assert [each.record_id for each in journal.open_attempts("eol")] == [RECORD_ID]
         times, events = zip(*journal.history(RECORD_ID), strict=True)
         assert events == log.events
-        assert times[0] > times[-1] == START_S, "the process that goes on has a clock of its own"
+        assert times[0] > times[-1] == START_S, "the process that resumes has a clock of its own"
         journal.close()
 
     on_loop(main)

@@ -31,6 +31,8 @@ class Calls:
         self.opened_s: float | None = None
         self.heard = True
         self.discharging = True
+        self.permissive = False
+        self.age_s = 0.0
         self.u_n_pe = 4.0
 
     def _note(self, name: str) -> None:
@@ -73,9 +75,8 @@ class Calls:
         self._note("status")
         now_s = asyncio.get_running_loop().time()
         free = now_s >= self.free_after_s
-        return PlcStatus(
-            True, True, False, False, TripCause.NONE, False, False, False, False, self.discharging, free, now_s
-        )
+        lines = False, False, False, False, self.discharging, free
+        return PlcStatus(True, True, self.permissive, False, TripCause.NONE, *lines, now_s - self.age_s)
 
     async def voltages(self, within: float) -> PlcVoltages:
         self._note("voltages")
@@ -178,11 +179,18 @@ def test_a_voltage_that_still_falls_is_read_again() -> None:
     assert report.values["u_n_pe"] == pytest.approx(4.0)
 
 
+@pytest.mark.parametrize("state", [{"permissive": True}, {"age_s": 0.2}], ids=["permissive", "stale"])
+def test_a_status_with_a_permissive_or_of_long_ago_is_no_proof(state: dict[str, float]) -> None:
+    report, device, _ = made_safe({}, **state)
+    assert not report.voltage_free
+    assert report.failures[0].startswith("plc: not proved below 60 V")
+    assert device.made[-4:] == END
+
+
 def test_no_voltage_without_the_discharge_across_the_poles_is_no_proof() -> None:
     report, _, _ = made_safe({}, discharging=False)
     assert not report.voltage_free
     late, unproved = report.failures
-    assert late == "plc: not done within 4.5 s"
-    assert unproved.startswith("plc: not proved below 60 V (u_pn_plc ")
-    assert "do not touch" in unproved
+    assert late.startswith("plc: not proved below 60 V within 4.5 s: do not touch")
+    assert unproved.startswith("plc: what it measures is no proof (u_pn_plc ")
     assert set(report.values) == {"u_pn_digitizer"}

@@ -166,7 +166,7 @@ def test_coils_stay_dead_if_a_tester_cannot_be_taken_off() -> None:
         bench.insulation_tester.measure = failing  # type: ignore[method-assign]
 
     outcome = run_step(insulation_outer, "insulation_outer", script)
-    assert outcome.error == "insulation_tester: no answer"
+    assert outcome.error == "matrix: under voltage; before that: insulation_tester: no answer"
     assert not outcome.bench.plc.coils_fed
 
 

@@ -48,11 +48,12 @@ def test_nothing_is_laid_by_a_person_who_may_not() -> None:
     assert outcome.bench.names() == ["operator.qualified"]
 
 
-def test_a_busbar_is_loosened_just_so_while_there_is_no_harness() -> None:
-    outcome = run_step(busbars, "busbars", far=FarEnd(torque_nm={"bolt b2.1": [7.0]}))
+def test_the_disconnect_is_taken_out_also_when_the_harness_is_off() -> None:
+    outcome = run_step(busbars, "busbars", far=FarEnd(torque_nm={"bolt b2.1": [7.0], "bolt b2.2": [7.0]}))
     assert passed(outcome)
-    assert handed(outcome.bench.names()).count("operator.confirm.loosen") == 1
-    assert outcome.bench.of("operator.confirm.open") == []
+    asked = [name for name in handed(outcome.bench.names()) if name != "operator.confirm.place"]
+    assert asked == 2 * ["operator.confirm.open", "operator.confirm.loosen"]
+    assert set(outcome.bench.parts_of("operator.confirm.open")) == {"service_disconnect"}
 
 
 def test_a_busbar_is_loosened_only_with_disconnect_out_and_harness_off() -> None:
@@ -62,7 +63,7 @@ def test_a_busbar_is_loosened_only_with_disconnect_out_and_harness_off() -> None
     names = handed(outcome.bench.names())
     first = names.index("operator.confirm.loosen")
     assert names[first - 2 : first + 1] == HARNESS_OFF
-    assert outcome.bench.parts_of("operator.confirm.open") == ["service_disconnect"]
+    assert outcome.bench.parts_of("operator.confirm.remove") == ["harness"]
     removed = [event.slot for event in outcome.bench.log.events if isinstance(event, PartRemoved)]
     assert removed == ["harness", "bolt b2.1", "bolt b2.2"]
 

@@ -7,18 +7,20 @@ from bmsctl.domain.events import (
     ActionIntended,
     ActionUnknown,
     IncomingMeasured,
+    Measured,
     PartInstalled,
     PartRemoved,
     Tightened,
 )
-from bmsctl.domain.limits import Reading
+from bmsctl.domain.limits import Limit, Measurement, Reading, judge
+from bmsctl.domain.verdict import Verdict
 from bmsctl.stations.eol import STEPS as EOL_STEPS
 from bmsctl.stations.stacking import STEPS
-from bmsctl.stations.stacking.context import StackingFacts, slots_of
+from bmsctl.stations.stacking.context import StackingFacts, readings_of, slots_of
 from bmsctl.stations.stacking.devices import LEASED
 from tests.support.fake_stacking import RECIPE, SERIAL, TRAY, accepted, recipe_of
 
-INTENT = ActionIntended("bolt m2.1 #1", "nutrunner", "tighten with parameter set 3, after tightening 7")
+INTENT = ActionIntended("bolt m2.1 #1", "nutrunner", "tighten with parameter set 3", "bolt m2.1", 7)
 
 
 def facts(*events: object, **known: object) -> StackingFacts:
@@ -75,6 +77,15 @@ def test_tightenings_are_those_of_the_bolt_that_is_in() -> None:
     first, second = (Tightened("m1.1", number, 3, True, 25.0, 90.0, "") for number in (5, 6))
     learned = facts(first, PartRemoved("bolt m1.1", None, "low"), second)
     assert learned.tightenings == {"bolt m1.1": [second]}
+
+
+def test_a_reading_on_record_without_its_uncertainty_is_none() -> None:
+    limit = Limit(None, 30.0, "Nm", True, "a test")
+    told = Measurement("torque[m1.1]", 25.0, "Nm", None, 30.0, None, Verdict.PASS, "")
+    readings = readings_of([Measured.of("bolts", told, limit), Measured.of("bolts", told._replace(u95=0.5), limit)])
+    assert readings == {("bolts", "torque[m1.1]"): Reading(25.0, "Nm", 0.5)}
+    ((_, reading),) = readings_of([Measured.of("bolts", told, limit)]).items()
+    assert judge("torque[m1.1]", reading, limit).verdict is Verdict.INVALID
 
 
 def test_slots_come_by_their_numbers() -> None:

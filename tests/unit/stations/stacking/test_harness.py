@@ -109,4 +109,4 @@ def test_an_unqualified_person_plugs_nothing() -> None:
 def test_a_stack_of_modules_nobody_has_measured_is_invalid() -> None:
     outcome = run(begun=())
     assert outcome.error is not None
-    assert "not all known" in outcome.error
+    assert "not all known: start the pack again with a cause" in outcome.error

@@ -87,7 +87,7 @@ def test_a_stack_that_is_not_the_sum_of_its_modules_gets_no_test_voltage(volts: 
 def test_a_stack_of_modules_nobody_has_measured_is_invalid() -> None:
     outcome = run(begun=built("module 1", "module 2"))
     assert outcome.error is not None
-    assert "not all known" in outcome.error
+    assert "not all known: start the pack again with a cause" in outcome.error
 
 
 def test_weak_insulation_fails() -> None:

@@ -60,7 +60,7 @@ def test_a_module_in_the_wrong_slot_fails_and_is_not_on_record() -> None:
 def test_a_slot_for_which_nothing_was_accepted_is_invalid() -> None:
     outcome = run(begun=READY[:2])
     assert outcome.error is not None
-    assert "module 3: no module was accepted" in outcome.error
+    assert "module 3: no module was accepted for it: start the pack again with a cause" in outcome.error
 
 
 @pytest.mark.parametrize("lives", range(5, 37))

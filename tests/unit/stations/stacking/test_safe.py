@@ -16,6 +16,8 @@ from bmsctl.stations.stacking.devices import Devices
 from bmsctl.stations.stacking.safe import StackingSafe
 from firmware_stubs.sim.loop import run
 
+ASKED = ["drop_permit", "off", "off", "off", "supply_off", "off"]
+
 
 class Calls:
     """A device of which every call works and is noted; `broken` names calls that fail."""
@@ -27,7 +29,7 @@ class Calls:
         self.permissive = False
         self.discharging = True
         self.age_s = 0.0
-        self.disables_s = 0.02
+        self.stops_s = self.vents_s = 0.02
         vars(self).update(state)
 
     def _note(self, name: str) -> None:
@@ -44,9 +46,13 @@ class Calls:
     def off(self) -> None:
         self._note("off")
 
-    async def disable(self, lease: Any) -> None:
-        self._note("disable")
-        await asyncio.sleep(self.disables_s)
+    async def stop(self, lease: Any) -> None:
+        self._note("stop")
+        await asyncio.sleep(self.stops_s)
+
+    async def vented(self, lease: Any) -> None:
+        self._note("vented")
+        await asyncio.sleep(self.vents_s)
 
     def status(self) -> PlcStatus:
         now_s = asyncio.get_running_loop().time()
@@ -62,16 +68,16 @@ def made_safe(broken: dict[str, Exception] | None = None, **state: Any) -> tuple
         device: Any = Calls(broken or {}, **state)
         safe = StackingSafe(Devices(*[device] * len(fields(Devices))), LeaseBook(loop.time), loop.time)
         safe.ask_off()
-        assert device.made == ["drop_permit", "off", "off", "off"]
+        assert device.made == ASKED
         return await safe.run(), device, loop.time()
 
     return run(main(), 60.0)
 
 
-def test_all_well_is_proved_and_the_supply_goes_last() -> None:
+def test_all_well_is_asked_at_once_and_proved() -> None:
     report, device, end_s = made_safe()
     assert report == SafeReport(True, 0.0)
-    assert device.made[-3:] == ["disable", "supply_off", "off"]
+    assert device.made == [*ASKED, "stop", "vented"]
     assert end_s == pytest.approx(1.0, abs=0.03)
 
 
@@ -86,26 +92,32 @@ def test_what_the_plc_does_not_prove_is_not_safe(state: dict[str, Any]) -> None:
     assert len(report.failures) == 1
     assert "do not touch pack or station" in report.failures[0]
     assert end_s < 5.0
-    assert device.made[-2:] == ["supply_off", "off"]
+    assert device.made == [*ASKED, "stop", "vented"]
 
 
-@pytest.mark.parametrize("error", [DeviceTimeout("nutrunner", "no answer"), ValueError("a bug")])
-def test_a_tool_that_does_not_answer_is_named_and_keeps_nothing_else_from_being_proved(error: Exception) -> None:
-    report, device, _ = made_safe({"disable": error})
+@pytest.mark.parametrize(("call", "device"), [("stop", "nutrunner"), ("vented", "leak_tester")])
+@pytest.mark.parametrize("bug", [False, True])
+def test_a_device_that_does_not_answer_is_named_and_keeps_nothing_else_from_being_proved(
+    call: str, device: str, bug: bool
+) -> None:
+    report, made, _ = made_safe({call: ValueError("a bug") if bug else DeviceTimeout(device, "no answer")})
     assert report.voltage_free
-    assert len(report.failures) == 1
-    assert "nutrunner" in report.failures[0]
-    assert device.made[-2:] == ["supply_off", "off"]
+    (failure,) = report.failures
+    assert failure.startswith(f"{device}: ")
+    assert made.made == [*ASKED, "stop", "vented"]
 
 
-def test_a_tool_that_hangs_costs_its_own_deadline_only() -> None:
-    report, _, end_s = made_safe(disables_s=1e6)
+@pytest.mark.parametrize(
+    ("state", "device", "deadline_s"), [("stops_s", "nutrunner", 10.0), ("vents_s", "leak_tester", 23.0)]
+)
+def test_a_device_that_hangs_costs_its_own_deadline_only(state: str, device: str, deadline_s: float) -> None:
+    report, _, end_s = made_safe(**{state: 1e6})
     assert report.voltage_free
-    assert "nutrunner" in report.failures[0]
-    assert end_s < 6.1
+    assert report.failures == (f"{device}: not done within {deadline_s:g} s",)
+    assert end_s == deadline_s
 
 
 def test_a_plc_that_fails_proves_nothing() -> None:
     report, device, _ = made_safe({"status": ValueError("a bug")})
     assert not report.voltage_free
-    assert device.made[-2:] == ["supply_off", "off"]
+    assert device.made == [*ASKED, "stop", "vented"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,8 @@ from bmsctl.domain.events import (
     StepRepeated,
     Tightened,
 )
+from bmsctl.domain.lease import Lease
+from bmsctl.domain.ports import Instruction
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import DeviceRefused, DeviceTimeout
 from bmsctl.stations.stacking.bolts import bolts
@@ -57,17 +60,25 @@ def test_intent_is_durable_before_the_tool_can_turn_and_the_result_before_the_ne
     kinds = [type(event) for event in outcome.bench.log.events[1:8]]
     assert kinds == [ActionIntended, PartInstalled, Tightened, ActionDone, Measured, Measured, ActionIntended]
     assert outcome.bench.log.events[1] == ActionIntended(
-        "bolt m1.1 #1", "nutrunner", "tighten with parameter set 3, after tightening 4711"
+        "bolt m1.1 #1", "nutrunner", "tighten with parameter set 3", FIRST, 4711
     )
     names = outcome.bench.names()
-    assert names[:4] == ["nutrunner.newest_id", "operator.show.tighten", "nutrunner.enable", "nutrunner.result"]
+    assert names[:7] == [
+        "nutrunner.newest_id",
+        "operator.show.tighten",
+        "nutrunner.enable",
+        "nutrunner.result",
+        "nutrunner.triggered",
+        "nutrunner.turned",
+        "nutrunner.disable",
+    ]
     assert names[-1] == "nutrunner.disable"
     assert outcome.bench.of("nutrunner.enable") == [(SERIAL, 3), (SERIAL, 3)]
     assert outcome.bench.log.commits == 4
 
 
 @pytest.mark.parametrize("lives", range(1, 13))
-def test_killed_after_any_event_it_goes_on_exactly_there(lives: int) -> None:
+def test_killed_after_any_event_it_is_resumed_exactly_there(lives: int) -> None:
     far = FarEnd()
     first = run(far, lives=lives)
     assert first.error == "died"
@@ -76,8 +87,8 @@ def test_killed_after_any_event_it_goes_on_exactly_there(lives: int) -> None:
 
 
 @pytest.mark.parametrize("pulled", [False, True], ids=["idle", "tightened in the outage"])
-@pytest.mark.parametrize("dies_at", range(1, 12))
-def test_killed_at_any_call_of_a_device_it_goes_on_exactly_there(dies_at: int, pulled: bool) -> None:
+@pytest.mark.parametrize("dies_at", range(1, 16))
+def test_killed_at_any_call_of_a_device_it_is_resumed_exactly_there(dies_at: int, pulled: bool) -> None:
     far = FarEnd()
     first = run(far, dies_at=dies_at)
     assert first.error == "died"
@@ -88,7 +99,7 @@ def test_killed_at_any_call_of_a_device_it_goes_on_exactly_there(dies_at: int, p
 
 
 @pytest.mark.parametrize("lives", range(2, 18))
-def test_killed_twice_in_a_row_with_a_redo_it_still_goes_on(lives: int) -> None:
+def test_killed_twice_in_a_row_with_a_redo_it_is_still_resumed(lives: int) -> None:
     far = FarEnd(torque_nm={FIRST: [20.0]})
     first = run(far, lives=lives)
     second = run(far, first.bench.log.events, lives=lives + 1)
@@ -110,13 +121,42 @@ def test_a_tool_left_enabled_is_disabled_before_its_memory_is_read() -> None:
     assert far.enabled == (SERIAL, 3)
     second = run(far, first.bench.log.events)
     assert second.bench.names()[:4] == [
-        "nutrunner.disable",
+        "nutrunner.stop",
         "nutrunner.newest_id",
         "operator.show.tighten",
         "nutrunner.enable",
     ]
     intents = [event.action_id for event in second.bench.log.events if isinstance(event, ActionIntended)]
     assert intents == ["bolt m1.1 #1", "bolt m1.5 #1"]
+
+
+def test_a_tightening_under_way_has_ended_before_its_memory_is_read() -> None:
+    far = FarEnd()
+    first = run(far, dies_at=5)
+    assert (far.turning, far.made) == ((FIRST, SERIAL, 3), {})
+    second = run(far, first.bench.log.events)
+    assert complete(second)
+    assert second.bench.names()[:4] == [
+        "nutrunner.stop",
+        "nutrunner.newest_id",
+        "nutrunner.stored",
+        "nutrunner.newest_id",
+    ]
+
+
+def test_a_controller_that_leaves_its_tool_enabled_tightens_no_bolt_twice() -> None:
+    far = FarEnd(stays_enabled=True)
+
+    def restless(bench: StackingBench) -> None:
+        show = bench.operator.show
+
+        async def pulled_and_shown(lease: Lease, instruction: Instruction) -> None:
+            far.pull()
+            await show(lease, instruction)
+
+        bench.operator.show = pulled_and_shown  # type: ignore[method-assign]
+
+    assert complete(run_step(bolts, "bolts", restless, far=far, bolts=TWO))
 
 
 def test_a_tightening_of_the_outage_is_found_among_those_of_the_neighbour() -> None:
@@ -133,20 +173,32 @@ def test_a_tightening_of_the_outage_is_found_among_those_of_the_neighbour() -> N
     assert second.bench.of("nutrunner.stored") == [(4712,), (4713,)]
 
 
-@pytest.mark.parametrize("loss", ["forgotten", "other controller"])
-def test_a_bolt_of_which_nobody_can_tell_is_thrown_away(loss: str) -> None:
+@pytest.mark.parametrize(
+    ("loss", "why"),
+    [
+        ("forgotten", "the controller no longer has tightening 4712"),
+        (
+            "other controller",
+            "the controller's newest tightening was 4711 and is 17: its memory was cleared, or",
+        ),
+        ("old journal", "it is not on record which tightening was the controller's newest before"),
+    ],
+)
+def test_a_bolt_of_which_nobody_can_tell_is_thrown_away(loss: str, why: str) -> None:
     far = FarEnd()
-    first = run(far, dies_at=4)
+    begun = run(far, dies_at=4).bench.log.events
     far.pull()
     far.results.clear()
     if loss == "other controller":
         far.newest_id = 17
-    second = run(far, first.bench.log.events)
+    if loss == "old journal":
+        begun = [replace(each, after_id=None) if isinstance(each, ActionIntended) else each for each in begun]
+    second = run(far, begun)
     assert passed_two(second)
     assert far.thrown_away == [FIRST]
     events = second.bench.log.events
     unknown = next(event for event in events if isinstance(event, ActionUnknown))
-    assert "controller has" in unknown.reason
+    assert unknown.reason.startswith(why)
     assert [event.slot for event in events if isinstance(event, PartRemoved)] == [FIRST]
 
 
@@ -168,7 +220,8 @@ def test_a_bolt_tightened_in_an_earlier_attempt_is_judged_and_left_alone() -> No
 
 def test_a_restarted_controller_repeats_the_step_and_no_bolt() -> None:
     far = FarEnd()
-    first = run(far, dies_at=8)
+    first = run(far, dies_at=11)
+    assert far.enabled is not None
     repeated = [*first.bench.log.events, StepRepeated("bolts", "restarted")]
     second = run(far, repeated)
     assert passed_two(second)
@@ -241,6 +294,7 @@ def test_another_parameter_set_than_the_recipes_is_no_result() -> None:
     outcome = run(far, first.bench.log.events)
     assert outcome.error is not None
     assert "parameter set 5 instead of 3" in outcome.error
+    assert "start again with --replace 'bolt m1.1'" in outcome.error
 
 
 @pytest.mark.parametrize("error", [DeviceTimeout("nutrunner", "nothing"), DeviceRefused("nutrunner", "alarm")])

@@ -15,11 +15,11 @@ from typing import TypeVar
 
 import pytest
 
-from bmsctl.compose import terminal_operator
-from bmsctl.compose.terminal_operator import LINE_MAX, TerminalOperator
 from bmsctl.domain.lease import Lease, LeaseBook
 from bmsctl.domain.ports import Deed, Instruction
 from bmsctl.domain.units import Second
+from bmsctl.drivers import terminal_operator
+from bmsctl.drivers.terminal_operator import LINE_MAX, TerminalOperator
 from bmsctl.errors import DeviceError, DeviceRefused, DeviceTimeout, LeaseRevoked, ReplyInvalid
 from bmsctl.protocols.part_label import PartLabel, encode_label, parse_label
 
@@ -385,7 +385,7 @@ def test_in_the_background_nothing_is_read(at_terminal: At, monkeypatch: pytest.
 
 ASKING = """
 import asyncio
-from bmsctl.compose.terminal_operator import TerminalOperator
+from bmsctl.drivers.terminal_operator import TerminalOperator
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.ports import Deed, Instruction
 
