@@ -7,6 +7,7 @@ whole table.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -173,8 +174,7 @@ ENDINGS = {
 }
 
 
-@pytest.mark.parametrize("after_s", [20.0, 21.3, 22.7])
-@pytest.mark.parametrize("kind", ENDINGS)
+@pytest.mark.parametrize(("kind", "after_s"), [*zip(ENDINGS, itertools.cycle([20.0, 21.3, 22.7]), strict=False)])
 def test_after_a_run_that_ended_at_a_bolt_each_is_tight_and_none_was_tightened_twice(
     tmp_path: Path, kind: str, after_s: float
 ) -> None:
