@@ -152,9 +152,15 @@ def _reversed(pack: PackCondition, given: Given) -> PackCondition:
 
 
 def _bolt_torque(pack: PackCondition, given: Given) -> PackCondition:
+    if given["torque"] > TORQUE_MAX_NM:
+        raise ScenarioError(
+            f"torque = {given['torque']:g} Nm: no tool of the station reaches more than {TORQUE_MAX_NM:g} Nm"
+        )
     return _assembly(pack, bolt_torque={**pack.assembly.bolt_torque, given["bolt"]: given["torque"]})
 
 
+TORQUE_MAX_NM = 9999.0
+"""What the tightening controller can report."""
 SELF_DISCHARGE_AGE_S = 16 * 86400.0
 SELF_DISCHARGE_MAX_V = 20e-3
 

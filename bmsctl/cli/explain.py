@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bmsctl.cli.exits import FAILED, STATION, leave
-from bmsctl.cli.options import json_option, recipes_option, store_option
+from bmsctl.cli.options import attempt_option, json_option, recipes_option, station_option, store_option, told_as
 from bmsctl.cli.verdicts import coloured
 
 if TYPE_CHECKING:
@@ -23,11 +23,14 @@ INDENT = " " * 12
 
 @click.command()
 @click.argument("key", metavar="SERIAL|ID")
-@click.option("--attempt", type=click.IntRange(1), help="Which attempt of the pack; by default the newest.")
+@attempt_option
+@station_option
 @store_option
 @recipes_option
 @json_option
-def explain(key: str, attempt: int | None, store: Path, recipes: Path | None, as_json: bool) -> None:
+def explain(
+    key: str, attempt: int | None, station: str | None, store: Path, recipes: Path | None, as_json: bool
+) -> None:
     """Say in words what was measured, against which limit, what is likely wrong and what to look at."""
     from bmsctl.compose.reports import explained
     from bmsctl.errors import StoreError
@@ -35,9 +38,9 @@ def explain(key: str, attempt: int | None, store: Path, recipes: Path | None, as
 
     try:
         with Reader.open(store) as reader:
-            record = reader.find(key, attempt)
+            record = reader.find(key, attempt, station)
         if record is None:
-            which = key if attempt is None else f"{key}, attempt {attempt}"
+            which = told_as(key, attempt, station)
             leave(FAILED, f"{store} has no record of {which}; `bmsctl records list` shows what is there")
         found = explained(store, record["record_id"], recipes)
     except StoreError as error:

@@ -31,6 +31,21 @@ recipes_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+attempt_option = click.option(
+    "--attempt", type=click.IntRange(1), help="Which attempt of the pack; by default the newest."
+)
+
+station_option = click.option(
+    "--station", type=click.Choice(("stacking", "eol")), help="At which station; by default where the pack was last."
+)
+
+
+def told_as(key: str, attempt: int | None, station: str | None) -> str:
+    """What a person asked for by an id or serial and these options."""
+    which = "" if attempt is None else f", attempt {attempt}"
+    return f"{key}{which}" if station is None else f"{key}{which} at {station}"
+
+
 def default_store() -> Path:
     """The station's own store, in the user's state folder."""
     state = os.environ.get("XDG_STATE_HOME")

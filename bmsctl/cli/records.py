@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from bmsctl.cli.exits import FAILED, OK, STATION, leave
-from bmsctl.cli.options import json_option, recipes_option, store_option
+from bmsctl.cli.options import attempt_option, json_option, recipes_option, station_option, store_option, told_as
 
 OPEN = "open"
 OPEN_HINT = (
@@ -50,10 +50,11 @@ def list_(store: Path, as_json: bool) -> None:
 
 @records.command()
 @click.argument("key", metavar="ID|SERIAL")
-@click.option("--attempt", type=click.IntRange(1), help="Which attempt of the pack; by default the newest.")
+@attempt_option
+@station_option
 @store_option
 @json_option
-def show(key: str, attempt: int | None, store: Path, as_json: bool) -> None:
+def show(key: str, attempt: int | None, station: str | None, store: Path, as_json: bool) -> None:
     """Show a record, by its id or by the pack's serial."""
     from bmsctl.cli.record_view import print_record
     from bmsctl.errors import StoreError
@@ -61,11 +62,11 @@ def show(key: str, attempt: int | None, store: Path, as_json: bool) -> None:
 
     try:
         with Reader.open(store) as reader:
-            record = reader.find(key, attempt)
+            record = reader.find(key, attempt, station)
     except StoreError as error:
         leave(STATION, str(error))
     if record is None:
-        which = key if attempt is None else f"{key}, attempt {attempt}"
+        which = told_as(key, attempt, station)
         leave(FAILED, f"{store} has no record of {which}; `bmsctl records list` shows what is there")
     if as_json or record["verdict"]:
         print_record(record, as_json=as_json)
@@ -76,10 +77,11 @@ def show(key: str, attempt: int | None, store: Path, as_json: bool) -> None:
 
 @records.command()
 @click.argument("key", metavar="ID|SERIAL")
-@click.option("--attempt", type=click.IntRange(1), help="Which attempt of the pack; by default the newest.")
+@attempt_option
+@station_option
 @store_option
 @recipes_option
-def report(key: str, attempt: int | None, store: Path, recipes: Path | None) -> None:
+def report(key: str, attempt: int | None, station: str | None, store: Path, recipes: Path | None) -> None:
     """Write a record's HTML page and print its path."""
     from bmsctl.compose.reports import write_report
     from bmsctl.errors import StoreError
@@ -87,9 +89,9 @@ def report(key: str, attempt: int | None, store: Path, recipes: Path | None) -> 
 
     try:
         with Reader.open(store) as reader:
-            record = reader.find(key, attempt)
+            record = reader.find(key, attempt, station)
         if record is None:
-            which = key if attempt is None else f"{key}, attempt {attempt}"
+            which = told_as(key, attempt, station)
             leave(FAILED, f"{store} has no record of {which}; `bmsctl records list` shows what is there")
         click.echo(write_report(store, record["record_id"], recipes))
     except StoreError as error:

@@ -43,6 +43,15 @@ def unfinished(store: Path) -> list[Attempt]:
         return []  # the station opens the store next, and says what is wrong with it
 
 
+def left_off_s(store: Path) -> float | None:
+    """Wall time, s since 1970, at which an earlier process left a pack unfinished at stacking; None if none did."""
+    attempts = unfinished(store)
+    if not attempts:
+        return None
+    with Reader.open(store) as reader:
+        return max((left_s for one in attempts if (left_s := reader.newest_s(one.record_id)) is not None), default=None)
+
+
 def _parts(record: Mapping[str, Any]) -> dict[str, str]:
     """What is in, serials by slot; a bolt of which no tightening is on record is not counted: nobody knows."""
     inside = [part for part in record["genealogy"] if part["removed_reason"] is None]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bmsctl.compose.as_built import as_built, unfinished
+from bmsctl.compose.as_built import as_built, left_off_s, unfinished
 from bmsctl.compose.eol import run_eol
 from bmsctl.compose.invariants import RecordMonitor
 from bmsctl.compose.recipes import RecipeBook
@@ -28,6 +28,8 @@ SIMULATED_DAY = date(2026, 1, 1)
 BOTH = "both"
 CARRIED_S = 600.0
 """Wall time from one station to the next."""
+RESUMED_AFTER_S = 60.0
+"""Wall time from a station's end in the middle of a pack to its next start."""
 
 
 _Run = Callable[[Site, Path, Order, StationWatch], Awaitable[Mapping[str, Any]]]
@@ -89,7 +91,7 @@ def simulate_one(
     book = RecipeBook(recipes)
     recipe = book.by_pack(pack, SIMULATED_DAY)
     simulation = _Simulation(book, recipe, store, retest_cause, tuple(replaced), watch)
-    result, begins_s = SimResult(None), 0.0
+    result, begins_s = SimResult(None), _begins_s(station, store)
     for at in STATIONS if station == BOTH else (station,):
         world = simulated_world(
             recipe, seed=seed, scenario=scenario, scenario_file=scenario_file, at=at, begins_s=begins_s
@@ -101,6 +103,13 @@ def simulate_one(
             break
         begins_s = world.wall_s + CARRIED_S
     return result
+
+
+def _begins_s(station: str, store: Path) -> float:
+    """Wall time since the simulated day began at which the first station does: later than what is to be resumed."""
+    left_s = None if station == EOL else left_off_s(store)
+    day_s = datetime.combine(SIMULATED_DAY, time.min, UTC).timestamp()
+    return 0.0 if left_s is None else left_s - day_s + RESUMED_AFTER_S
 
 
 def _run_at(at: str, world: SimulatedWorld, simulation: _Simulation) -> SimResult:

@@ -13,7 +13,7 @@ from typing import Any
 
 from bmsctl.compose.station import Order, PackStation, run_station, utc_text
 from bmsctl.domain.attempts import Attempt
-from bmsctl.domain.events import AttemptOpened, Event, PartInstalled, StepKept
+from bmsctl.domain.events import AttemptOpened, Event, PartInstalled, PartRemoved, StepKept
 from bmsctl.domain.pack import PackSpec
 from bmsctl.domain.parts import TRAY
 from bmsctl.domain.recipe import STACKING, Recipe
@@ -114,10 +114,16 @@ class StackingStation(PackStation[Devices, StackingFacts]):
             raise Refused(f"nothing can be replaced in {tray.serial}: it was never built here; leave --replace away")
         histories = [self._journal.history(attempt.record_id) for attempt in earlier]
         kept = self._kept(histories[-1], order, earlier[-1].record_id) if earlier else []
+        steps = {step.run for step in order.recipe.steps(self.name)}
+        if steps == {event.step for event in kept if isinstance(event, StepKept)}:
+            raise Refused(
+                f"nothing is to be done to {tray.serial}: every step has passed, and nothing was replaced since; "
+                "say what was (--replace PART)"
+            )
         log = self._open(order, tray.serial, len(earlier) + 1)
         for event in kept:
             log.append(event)
-        facts = _facts(tray, image, histories, log.events)
+        facts = facts_of(tray, image, histories, log.events)
         return await self._outcome(log, self._run(order.recipe, log, facts, self._tokens(log)))
 
     def _kept(self, history: History, order: Order, record_id: str) -> list[Event]:
@@ -145,11 +151,11 @@ class StackingStation(PackStation[Devices, StackingFacts]):
         image = self._images(recipe)
         known = self._journal.attempts(str(attempt.pack_serial), self.name)
         earlier = [self._journal.history(one.record_id) for one in known if one.record_id != attempt.record_id]
-        elapsed_s = self._site.clock.utc().unix_s - history[0][0]
+        elapsed_s = max(self._site.clock.utc().unix_s, history[-1][0]) - history[0][0]
         log = await resumed(self._journal, attempt.record_id, utc_text(self._site.clock))
         label = tray or _installed_tray(log.events)
-        facts = _facts(label, image, earlier, log.events)
-        job = self._run(recipe, log, facts, self._tokens(log), self._now() - max(elapsed_s, 0.0))
+        facts = facts_of(label, image, earlier, log.events)
+        job = self._run(recipe, log, facts, self._tokens(log), self._now() - elapsed_s)
         outcome = await self.sequencer.start(job)
         record: Mapping[str, Any] = await outcome
         return record
@@ -179,10 +185,11 @@ def _opened(history: History) -> Recipe:
     return Recipe.from_json(opened.recipe)
 
 
-def _facts(tray: PartLabel, image: bytes, earlier: Sequence[History], events: Sequence[Event]) -> StackingFacts:
+def facts_of(tray: PartLabel, image: bytes, earlier: Sequence[History], events: Sequence[Event]) -> StackingFacts:
     """What is known of a pack from its earlier attempts and from this one's events."""
     before = [[event for _, event in history] for history in earlier]
-    facts = StackingFacts(tray.serial, tray, image, earlier=readings_of(holding(before)))
+    removed = {event.serial for known in before for event in known if isinstance(event, PartRemoved) and event.serial}
+    facts = StackingFacts(tray.serial, tray, image, removed=removed, earlier=readings_of(holding(before)))
     facts.learn(events)
     return facts
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 
 TRAY, HARNESS, BMS, COVER = "tray", "harness", "bms", "cover"
 
+SORTS = ("tray", "module", "busbar", "module bolt", "busbar bolt", "cover bolt", "harness", "bms", "cover")
+
 _BOLT = re.compile(r"(?:(?P<kind>[mb])(?P<number>[1-9][0-9]*)\.|(?P<cover>c))[1-9][0-9]*")
 _HELD = {"m": "module", "b": "busbar"}
 
@@ -50,6 +52,11 @@ def kind_of(slot: str) -> str:
     return slot.partition(" ")[0]
 
 
+def sort_of(slot: str) -> str:
+    """What sort of part goes into a slot, a bolt by what it holds: one of SORTS."""
+    return kind_of(slot) if kind_of(slot) != "bolt" else f"{kind_of(held_by(bolt_of(slot)))} bolt"
+
+
 def number_of(slot: str) -> int:
     """The number of a module's or busbar's slot; ValueError for another."""
     return int(slot.partition(" ")[2])
@@ -82,16 +89,20 @@ def busbar_of(joint: int) -> int:
 def coming_off(slot: str, installed: Iterable[str], modules: int) -> tuple[str, ...]:
     """What must come off to take out the part in a slot, itself included; of what is installed, and in that order.
 
-    Everything comes off with the tray. The cover lies over all else. A module is under its busbars and the harness.
+    Everything comes off with the tray. The cover lies over all else but its own bolts. The harness is off before a
+    module, a busbar or a bolt of theirs is loosened: through the sense wires would go what a busbar no longer carries.
+    A module is under its busbars.
     """
     slots = tuple(installed)
+    loosened = held_by(bolt_of(slot)) if kind_of(slot) == "bolt" else slot
     off = {slot}
     if slot == TRAY:
         off.update(slots)
-    elif kind_of(slot) != "bolt":
+    elif slot == loosened or loosened != COVER:
         off.add(COVER)
-    if kind_of(slot) == "module":
+    if kind_of(loosened) in ("module", "busbar"):
         off.add(HARNESS)
+    if kind_of(slot) == "module":
         busbars = range(1, modules + 2)
         off.update(busbar_slot(busbar) for busbar in busbars if number_of(slot) in joined_by(busbar, modules))
     off.update(each for each in slots if kind_of(each) == "bolt" and held_by(bolt_of(each)) in off)

@@ -78,7 +78,7 @@ _STEP = _object(
     verdict=_VERDICT_OR_NULL,
     reason=_TEXT_OR_NULL,
     started_s=_NUMBER_OR_NULL,
-    duration_s=_NUMBER_OR_NULL,
+    duration_s=_NUMBER_OR_NULL | {"minimum": 0},
     measurements=_array(_MEASUREMENT),
     traces=_array(_TRACE),
 ) | _if("verdict", {"type": "null"}, "reason", _TEXT)

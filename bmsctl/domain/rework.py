@@ -24,7 +24,7 @@ from bmsctl.domain.events import (
     Tightened,
 )
 from bmsctl.domain.incoming import AGE
-from bmsctl.domain.parts import bolt_of, bolt_slot, coming_off, held_by, kind_of, measured_as
+from bmsctl.domain.parts import TRAY, bolt_of, bolt_slot, coming_off, held_by, kind_of, measured_as, sort_of
 from bmsctl.domain.recipe import StepRecipe
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import Refused
@@ -89,7 +89,7 @@ def continued(
     """Events with which the next attempt at a pack begins.
 
     Everything in place is told again; then what comes off with the parts to be replaced; then every step that passed
-    and rests on no kind of part that came off. An action nobody knows the end of stays so, unless its part came off.
+    and rests on no sort of part that came off. An action nobody knows the end of stays so, unless its part came off.
 
     Args:
         earlier: events of the last attempt, whose record is `record_id`.
@@ -98,12 +98,12 @@ def continued(
         modules: how many the pack has.
 
     Raises:
-        Refused: a part to be replaced is not in the pack.
+        Refused: a part to be replaced is not in the pack, or is its tray.
     """
     standing = Standing.of(earlier, record_id)
     off = _coming_off(standing.parts, replaced, modules)
-    kinds = {kind_of(slot) for slot in off}
-    kept = [step.run for step in steps if step.run in standing.passed and kinds.isdisjoint(step.names("redo_after"))]
+    sorts = {sort_of(slot) for slot in off}
+    kept = [step.run for step in steps if step.run in standing.passed and sorts.isdisjoint(step.names("redo_after"))]
     events: list[Event] = []
     for slot, told in standing.parts.items():
         if slot in standing.accepted:
@@ -113,7 +113,8 @@ def continued(
     events += [standing.accepted[slot] for slot in waiting if _measured_by(slot, steps) in kept]
     events += _unanswered(standing.pending, off)
     for slot in reversed(off):
-        came_off = f"came off with {', '.join(replaced)}"
+        under = [each for each in replaced if slot in coming_off(each, standing.parts, modules)]
+        came_off = f"came off with {', '.join(under)}"
         why, cause = ("replaced", REPLACED) if slot in replaced else (came_off, CAME_OFF)
         events.append(PartRemoved(slot, standing.installed(slot).serial, why, cause))
     events += [StepKept(run, standing.passed[run]) for run in kept]
@@ -130,6 +131,10 @@ def exchanged(slot: str, cause: str) -> bool:
 
 def _coming_off(installed: Collection[str], replaced: Sequence[str], modules: int) -> tuple[str, ...]:
     """What comes off with any of the parts, in the order installed."""
+    if TRAY in replaced:
+        raise Refused(
+            "the tray bears the pack's serial and cannot be replaced: scrap the pack, take another tray"
+        )
     missing = [slot for slot in replaced if slot not in installed]
     if missing:
         raise Refused(f"{missing[0]} is not in the pack and cannot be replaced; in it are {', '.join(installed)}")

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from bmsctl.domain.traces import Traces
 
 
+_NEWEST = "SELECT max(utc_s) FROM event JOIN run ON run.id = event.run_id WHERE run.record_id = ?"
+
+
 class Told(NamedTuple):
     """A record, the recipe it was judged by, and its traces."""
 
@@ -63,6 +66,12 @@ class Reader:
         stored = self._run(record_id)
         return None if stored is None else self._folded(record_id, stored)
 
+    def newest_s(self, record_id: str) -> float | None:
+        """When the newest event of a record was logged, wall time in s since 1970; None if there is no such record."""
+        with database.explained(self._what):
+            (newest,) = self._connection.execute(_NEWEST, (record_id,)).fetchone()
+            return None if newest is None else float(newest)
+
     def told(self, record_id: str) -> Told:
         """A record that is there, with the recipe it was judged by and its traces; raises as `record`."""
         from bmsctl.store import traces
@@ -90,9 +99,10 @@ class Reader:
         except (ValueError, LookupError) as error:
             raise StoreError(f"record {record_id} cannot be folded: {error}; run `bmsctl records verify`") from error
 
-    def find(self, key: str, attempt: int | None = None) -> dict[str, Any] | None:
-        """The record with this id, else the newest of the pack with this serial (of its `attempt`, if given)."""
+    def find(self, key: str, attempt: int | None = None, station: str | None = None) -> dict[str, Any] | None:
+        """The record with this id, else the newest of the pack with this serial; of its `attempt` and at the `station`
+        if these are given."""
         with database.explained(self._what):
             found = rows.attempts(self._connection, "record_id = ? OR pack_serial = ?", key, key)
-        wanted = [each for each in found if attempt is None or each.attempt == attempt]
+        wanted = [each for each in found if attempt in (None, each.attempt) and station in (None, each.station)]
         return self.record(wanted[-1].record_id) if wanted else None

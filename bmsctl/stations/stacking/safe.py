@@ -11,8 +11,8 @@ from bmsctl.stations.stacking.devices import Devices
 from bmsctl.stations.voltage_free import PROVED_WITHIN_S, voltage_free
 
 PROOF_DEADLINE_S = PROVED_WITHIN_S + 0.1
-TOOL_DEADLINE_S = 10.0
-"""A tightening that is under way ends first."""
+TOOL_DEADLINE_S = 2.0
+"""A tightening that is under way ends by itself; none begins after the controller's answer."""
 VENT_DEADLINE_S = 23.0
 """Longer than the tester itself is given to vent, so that it is told at what pressure it has stopped."""
 LEASE_FRESH_S = 1.0
@@ -39,7 +39,7 @@ class StackingSafe:
         self._devices.lv_supply.off()
 
     async def run(self) -> SafeReport:
-        """At the same time: the PLC's proof, the tool stopped, and the volumes vented, each by its device's answer.
+        """At the same time: the PLC's proof, the tool disabled, and the volumes vented, each by its device's answer.
 
         `ask_off` has been called; all leases of the run are revoked.
         """
@@ -47,7 +47,7 @@ class StackingSafe:
         failures: list[str] = []
         proved, _, _ = await asyncio.gather(
             done_within(PROOF_DEADLINE_S, "plc", self._proof(), failures),
-            done_within(TOOL_DEADLINE_S, "nutrunner", self._tool_stopped(), failures),
+            done_within(TOOL_DEADLINE_S, "nutrunner", self._tool_disabled(), failures),
             done_within(VENT_DEADLINE_S, "leak_tester", self._vented(), failures),
         )
         return SafeReport(bool(proved), started_s, failures=tuple(failures))
@@ -56,8 +56,8 @@ class StackingSafe:
         await voltage_free(self._devices.plc, self._now, PROVED_WITHIN_S)
         return True
 
-    async def _tool_stopped(self) -> None:
-        await self._devices.nutrunner.stop(self._leases.grant("nutrunner", LEASE_FRESH_S))
+    async def _tool_disabled(self) -> None:
+        await self._devices.nutrunner.disable(self._leases.grant("nutrunner", LEASE_FRESH_S))
 
     async def _vented(self) -> None:
         await self._devices.leak_tester.vented(self._leases.grant("leak_tester", LEASE_FRESH_S))

@@ -50,10 +50,10 @@ REDO = {
     "tray": ("tray",),
     "modules_in": ("module",),
     "place": ("tray", "module"),
-    "bolts": ("tray", "module", "bolt"),
-    "busbars": ("tray", "module", "busbar", "bolt"),
+    "bolts": ("tray", "module", "module bolt"),
+    "busbars": ("tray", "module", "busbar", "busbar bolt"),
     "harness": ("tray", "module", "busbar", "harness"),
-    "cover_bolts": ("tray", "module", "busbar", "harness", "cover", "bolt"),
+    "cover_bolts": ("tray", "module", "busbar", "harness", "cover", "cover bolt"),
 }
 LIMITS = {"modules_in": [f"age[{module_slot(number)}]" for number in (1, 2)]}
 
@@ -138,6 +138,11 @@ def test_a_bolt_comes_off_alone() -> None:
     events = again(BOLTED, "bolt m1.1")
     assert kept(events) == ["tray", "modules_in", "place"]
     assert list(Standing.of(events).parts) == ["tray", "module 1", "module 2", "bolt m2.1"]
+
+
+def test_the_tray_bears_the_serial_and_stays() -> None:
+    with pytest.raises(Refused, match="cannot be replaced: scrap the pack"):
+        again(BOLTED, "tray")
 
 
 def test_a_step_that_was_kept_is_named_by_the_record_in_which_it_was_run() -> None:

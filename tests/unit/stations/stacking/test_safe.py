@@ -29,7 +29,7 @@ class Calls:
         self.permissive = False
         self.discharging = True
         self.age_s = 0.0
-        self.stops_s = self.vents_s = 0.02
+        self.disables_s = self.vents_s = 0.02
         vars(self).update(state)
 
     def _note(self, name: str) -> None:
@@ -46,9 +46,9 @@ class Calls:
     def off(self) -> None:
         self._note("off")
 
-    async def stop(self, lease: Any) -> None:
-        self._note("stop")
-        await asyncio.sleep(self.stops_s)
+    async def disable(self, lease: Any) -> None:
+        self._note("disable")
+        await asyncio.sleep(self.disables_s)
 
     async def vented(self, lease: Any) -> None:
         self._note("vented")
@@ -77,7 +77,7 @@ def made_safe(broken: dict[str, Exception] | None = None, **state: Any) -> tuple
 def test_all_well_is_asked_at_once_and_proved() -> None:
     report, device, end_s = made_safe()
     assert report == SafeReport(True, 0.0)
-    assert device.made == [*ASKED, "stop", "vented"]
+    assert device.made == [*ASKED, "disable", "vented"]
     assert end_s == pytest.approx(1.0, abs=0.03)
 
 
@@ -92,10 +92,10 @@ def test_what_the_plc_does_not_prove_is_not_safe(state: dict[str, Any]) -> None:
     assert len(report.failures) == 1
     assert "do not touch pack or station" in report.failures[0]
     assert end_s < 5.0
-    assert device.made == [*ASKED, "stop", "vented"]
+    assert device.made == [*ASKED, "disable", "vented"]
 
 
-@pytest.mark.parametrize(("call", "device"), [("stop", "nutrunner"), ("vented", "leak_tester")])
+@pytest.mark.parametrize(("call", "device"), [("disable", "nutrunner"), ("vented", "leak_tester")])
 @pytest.mark.parametrize("bug", [False, True])
 def test_a_device_that_does_not_answer_is_named_and_keeps_nothing_else_from_being_proved(
     call: str, device: str, bug: bool
@@ -104,11 +104,11 @@ def test_a_device_that_does_not_answer_is_named_and_keeps_nothing_else_from_bein
     assert report.voltage_free
     (failure,) = report.failures
     assert failure.startswith(f"{device}: ")
-    assert made.made == [*ASKED, "stop", "vented"]
+    assert made.made == [*ASKED, "disable", "vented"]
 
 
 @pytest.mark.parametrize(
-    ("state", "device", "deadline_s"), [("stops_s", "nutrunner", 10.0), ("vents_s", "leak_tester", 23.0)]
+    ("state", "device", "deadline_s"), [("disables_s", "nutrunner", 2.0), ("vents_s", "leak_tester", 23.0)]
 )
 def test_a_device_that_hangs_costs_its_own_deadline_only(state: str, device: str, deadline_s: float) -> None:
     report, _, end_s = made_safe(**{state: 1e6})
@@ -120,4 +120,4 @@ def test_a_device_that_hangs_costs_its_own_deadline_only(state: str, device: str
 def test_a_plc_that_fails_proves_nothing() -> None:
     report, device, _ = made_safe({"status": ValueError("a bug")})
     assert not report.voltage_free
-    assert device.made == [*ASKED, "stop", "vented"]
+    assert device.made == [*ASKED, "disable", "vented"]
