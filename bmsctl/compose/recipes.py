@@ -24,6 +24,7 @@ from bmsctl.errors import RecipeError
 INSTALLED = Path(bmsctl.__file__).parent.parent / "recipes"
 VEHICLES = "vehicles.toml"
 IMAGE_BYTES_MAX = 64 * 1024 * 1024
+IMAGE_REMEDIES = {errno.ENOENT: "put it there, or correct the name", errno.EACCES: "let the station read it"}
 
 
 def check_regular(path: Path) -> None:
@@ -52,6 +53,8 @@ def read_in(folder: Path, name: str, bytes_max: int = BYTES_MAX) -> bytes:
         home, path = folder.resolve(), (folder / name).resolve()
     except RuntimeError:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+    except ValueError:
+        raise OSError(errno.EINVAL, "no file can have that name") from None
     if not path.is_relative_to(home):
         raise PermissionError(errno.EPERM, "outside the recipes folder")
     check_regular(path)
@@ -80,17 +83,7 @@ class RecipeBook:
         Raises:
             RecipeError: it cannot be read, or is not the one that the recipe names by its hash.
         """
-        step = next(step for step in recipe.steps(STACKING) if step.run == "bms_flash")
-        name, wanted = step.text("image"), step.text("image_sha256")
-        try:
-            image = read_in(self.folder, name, IMAGE_BYTES_MAX)
-        except OSError as error:
-            raise RecipeError([f"{name}: image of recipe {recipe.id}: {error.strerror}; put the file there"]) from None
-        found = sha256_hex(image)
-        if found != wanted:
-            remedy = "put the released image there, or correct image_sha256"
-            raise RecipeError([f"{name}: its sha256 is {found}, recipe {recipe.id} names {wanted}; {remedy}"])
-        return image
+        return _image(recipe, lambda name: read_in(self.folder, name, IMAGE_BYTES_MAX))
 
     def files(self) -> list[str]:
         """The names of all pack recipes, in order."""
@@ -121,8 +114,10 @@ class RecipeBook:
         ]
 
     def compile(self, file: str) -> Recipe:
-        """A recipe of the folder; raises as `compile_recipe`."""
-        return compile_recipe(file, self.read)
+        """A recipe of the folder, whose image is there; raises as `compile_recipe` and `image`."""
+        recipe = compile_recipe(file, self.read)
+        self.image(recipe)
+        return recipe
 
     def by_pack(self, pack: str, on: date | None = None) -> Recipe:
         """The recipe of a pack id in effect on a day, without one the newest.
@@ -210,14 +205,40 @@ def _clash(file: str, other: str) -> str:
     return f"{file}:1: pack.effective_from: in effect from the same day as {other}; give one another effective_from"
 
 
+def _image(recipe: Recipe, read: Callable[[str], bytes]) -> bytes:
+    """The image that a recipe names, read and found to be that one; RecipeError if not."""
+    step = next(step for step in recipe.steps(STACKING) if step.run == "bms_flash")
+    name, wanted = step.text("image"), step.text("image_sha256")
+    try:
+        image = read(name)
+    except OSError as error:
+        remedy = IMAGE_REMEDIES.get(error.errno or 0, "name a file of the recipes folder")
+        raise _image_error(recipe, "image", f"{name!r} cannot be read ({error.strerror}); {remedy}") from None
+    if len(image) > IMAGE_BYTES_MAX:
+        what = f"{name!r} has more than {IMAGE_BYTES_MAX // 1024**2} MiB; name the BMS's software"
+        raise _image_error(recipe, "image", what)
+    found = sha256_hex(image)
+    if found != wanted:
+        remedy = "put the released image there, or correct image_sha256 by its release note"
+        raise _image_error(recipe, "image_sha256", f"{wanted} here, but {name!r} has {found}; {remedy}")
+    return image
+
+
+def _image_error(recipe: Recipe, name: str, what: str) -> RecipeError:
+    """An error at the place of a parameter of bms_flash; a recipe read back from a record knows no place."""
+    key = f"{STACKING}.bms_flash.params.{name}"
+    origin = recipe.provenance.get(key)
+    return RecipeError([f"{f'{origin.file}:{origin.line}' if origin else f'recipe {recipe.id}'}: {key}: {what}"])
+
+
 def compile_file(path: Path, book: RecipeBook) -> Recipe:
     """Compile a recipe file wherever it lies.
 
     Inside a folder that holds `vehicles.toml`, that folder is its recipes folder. A file elsewhere may extend
-    files beside it, or else those of `book`.
+    files beside it, or else those of `book`; so for its image.
 
     Raises:
-        RecipeError: as `compile_recipe`.
+        RecipeError: as `RecipeBook.compile`.
     """
     here = path.absolute()
     for folder in here.parents:
@@ -225,10 +246,12 @@ def compile_file(path: Path, book: RecipeBook) -> Recipe:
             return RecipeBook(folder).compile(here.relative_to(folder).as_posix())
     shown = os.fspath(path)
 
-    def read(name: str) -> bytes:
+    def read(name: str, bytes_max: int = BYTES_MAX) -> bytes:
         if name == shown:
-            return read_in(here.parent, here.name)
-        beside = (here.parent / name).is_file()
-        return read_in(here.parent, name) if beside else book.read(name)
+            return read_in(here.parent, here.name, bytes_max)
+        beside = (here.parent / name).exists()
+        return read_in(here.parent if beside else book.folder, name, bytes_max)
 
-    return compile_recipe(shown, read)
+    recipe = compile_recipe(shown, read)
+    _image(recipe, lambda name: read(name, IMAGE_BYTES_MAX))
+    return recipe

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from bmsctl.domain.message_sets import MESSAGE_SETS
 from bmsctl.domain.pack import PackSpec
-from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.recipe import STACKING, Recipe
 from bmsctl.domain.recipe_compiler_sources import Findings, Node, Read, load
+from bmsctl.domain.recipe_compiler_stacking import StackingCheck
 from bmsctl.domain.recipe_compiler_steps import StationCompiler
 from bmsctl.domain.recipe_compiler_values import Values
 from bmsctl.domain.steps import CATALOGUE, Catalogue
@@ -74,6 +75,8 @@ def compile_recipe(path: str, read: Read, catalogue: Catalogue = CATALOGUE) -> R
     steps = {
         station: StationCompiler(station, specs, values).compile(tables, root) for station, specs in catalogue.items()
     }
+    if pack is not None:
+        StackingCheck(pack, steps.get(STACKING, ()), values).check()
     if findings.texts or pack is None:
         raise RecipeError(findings.texts)
     return Recipe.of(revision or "", pack, steps, values.origins)

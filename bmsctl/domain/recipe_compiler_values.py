@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, TypeVar
 
@@ -103,9 +103,7 @@ class Values:
         text = self.text(node, key)
         if text is None or text in allowed:
             return text
-        near = difflib.get_close_matches(text, allowed, 1)
-        remedy = f"did you mean {near[0]!r}?" if near else f"name one of {', '.join(allowed)}"
-        self.findings.add(node, key, f"{shown(text)} is unknown; {remedy}")
+        self.findings.add(node, key, f"{shown(text)} is unknown; {instead(text, allowed)}")
         return None
 
     def day(self, node: Node, key: str) -> date | None:
@@ -156,7 +154,8 @@ class Values:
             self.findings.add(node, key, 'no table; write it like { "name" = "text" }')
             return None
         read = {name: self.text(item, f"{key}.{name}") for name, item in node.value.items()}
-        return {name: text for name, text in read.items() if text is not None}
+        found = {name: text for name, text in read.items() if text is not None}
+        return found if len(found) == len(read) else None
 
     def choices(self, node: Node, key: str, key_pattern: str, allowed: tuple[str, ...]) -> dict[str, str] | None:
         """A table whose keys match a pattern and whose values are among those allowed."""
@@ -203,6 +202,12 @@ def _per_volt(text: str) -> float | None:
     """Ohms per volt, None if it is in another unit; ValueError if it is no quantity."""
     number, given = split_quantity(text)
     return float(number * given.factor) if given.dimension == ("Ohm", "V") else None
+
+
+def instead(name: str, known: Sequence[str]) -> str:
+    """The remedy for a name that is none of those known."""
+    near = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"name one of {', '.join(known)}"
 
 
 def shown(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import shutil
 from datetime import date
@@ -9,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bmsctl.compose.recipes import INSTALLED, RecipeBook, compile_file
+from bmsctl.compose.recipes import IMAGE_BYTES_MAX, INSTALLED, RecipeBook, compile_file
+from bmsctl.domain.recipe import Recipe
 from bmsctl.errors import RecipeError
 
 
@@ -224,12 +227,128 @@ def test_the_image_of_every_pack_is_the_one_that_its_recipe_names() -> None:
         assert len(book.image(book.by_pack(pack))) > 1024
 
 
-def test_an_image_that_is_missing_or_another_is_refused_by_name(tmp_path: Path) -> None:
-    recipe = RecipeBook().by_pack("AS52")
+IMAGE = "firmware/sw0152_0007.bin"
+FLASH = "stacking.bms_flash.params"
+ELSEWHERE = "name a file of the recipes folder"
+
+
+def place(folder: Path, parameter: str) -> str:
+    """File and line of a parameter of step bms_flash of AS52."""
+    lines = (folder / "packs" / "as52.toml").read_text().splitlines()
+    (line,) = (number for number, line in enumerate(lines, 1) if line.startswith(f"params.{parameter} ="))
+    return f"packs/as52.toml:{line}: {FLASH}.{parameter}"
+
+
+def renamed(folder: Path, image: str) -> None:
+    pack = folder / "packs" / "as52.toml"
+    pack.write_text(pack.read_text().replace(f'"{IMAGE}"', f'"{image}"'))
+
+
+def refused(folder: Path) -> str:
+    """The one finding of AS52 in a folder; found by its id and by its path alike."""
+    found = []
+    for attempt in (
+        lambda: RecipeBook(folder).by_pack("AS52"),
+        lambda: compile_file(folder / "packs" / "as52.toml", RecipeBook()),
+    ):
+        with pytest.raises(RecipeError) as error:
+            attempt()
+        found += error.value.findings
+    assert len(found) == 2
+    assert found[0] == found[1]
+    return found[0]
+
+
+def test_an_image_that_is_missing_is_refused_where_it_is_named(folder: Path) -> None:
+    (folder / IMAGE).unlink()
+    what = "cannot be read (no such file); put it there, or correct the name"
+    assert refused(folder) == f"{place(folder, 'image')}: '{IMAGE}' {what}"
+    assert RecipeBook(folder).by_pack("AS40").id == "AS40"
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        ("firmware", "a directory"),
+        ("../outside.bin", "outside the recipes folder"),
+        ("/etc/passwd", "outside the recipes folder"),
+        ("firmware/link.bin", "outside the recipes folder"),
+        ("firmware/pipe.bin", "not a regular file"),
+        ("a\\u0000b", "no file can have that name"),
+        ("a" * 300, "File name too long"),
+    ],
+)
+def test_an_image_that_is_no_file_of_the_folder_is_refused(folder: Path, image: str, why: str) -> None:
+    (folder.parent / "outside.bin").write_bytes((folder / IMAGE).read_bytes())
+    (folder / "firmware" / "link.bin").symlink_to(folder.parent / "outside.bin")
+    os.mkfifo(folder / "firmware" / "pipe.bin")
+    renamed(folder, image)
+    finding = refused(folder)
+    assert finding.startswith(f"{place(folder, 'image')}: ")
+    assert finding.endswith(f" cannot be read ({why}); {ELSEWHERE}")
+
+
+def test_an_image_that_may_not_be_read_is_told_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(path: Path) -> None:
+        if path.suffix == ".bin":
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("bmsctl.compose.recipes.check_regular", check)
+    what = "cannot be read (Permission denied); let the station read it"
+    assert refused(folder) == f"{place(folder, 'image')}: '{IMAGE}' {what}"
+
+
+def test_another_image_is_refused_with_both_hashes(folder: Path) -> None:
+    (step,) = (step for step in RecipeBook().by_pack("AS52").stacking if step.run == "bms_flash")
+    (folder / IMAGE).write_bytes(b"another")
+    found = hashlib.sha256(b"another").hexdigest()
+    remedy = "put the released image there, or correct image_sha256 by its release note"
+    what = f"{step.text('image_sha256')} here, but '{IMAGE}' has {found}; {remedy}"
+    assert refused(folder) == f"{place(folder, 'image_sha256')}: {what}"
+
+
+def test_an_image_that_is_too_large_is_refused(folder: Path) -> None:
+    os.truncate(folder / IMAGE, IMAGE_BYTES_MAX + 1)
+    what = f"'{IMAGE}' has more than 64 MiB; name the BMS's software"
+    assert refused(folder) == f"{place(folder, 'image')}: {what}"
+
+
+def test_a_pack_that_is_wrong_in_itself_is_not_asked_for_its_image(folder: Path) -> None:
+    (folder / IMAGE).unlink()
+    pack = folder / "packs" / "as52.toml"
+    pack.write_text(
+        pack.read_text().replace('nominal_voltage = { value = "350 V"', 'nominal_voltage = { value = "350 A"')
+    )
+    assert "pack.nominal_voltage" in refused(folder)
+
+
+def test_a_loose_file_names_an_image_beside_it_or_one_that_is_installed(tmp_path: Path) -> None:
+    loose = tmp_path / "a.toml"
+    override = 'extends = "packs/as52.toml"\n[[stacking.step]]\nrun = "bms_flash"\n'
+    sha256 = f'params.image_sha256 = "{hashlib.sha256(b"beside").hexdigest()}"\n'
+    loose.write_text(override)
+    assert compile_file(loose, RecipeBook()).id == "AS52"
+    loose.write_text(override + 'params.image = "mine.bin"\n' + sha256)
+    with pytest.raises(RecipeError) as missing:
+        compile_file(loose, RecipeBook())
+    what = "'mine.bin' cannot be read (no such file); put it there, or correct the name"
+    assert missing.value.findings == [f"{loose}:4: {FLASH}.image: {what}"]
+    (tmp_path / "mine.bin").mkdir()
+    with pytest.raises(RecipeError, match=rf"cannot be read \(a directory\); {ELSEWHERE}"):
+        compile_file(loose, RecipeBook())
+    (tmp_path / "mine.bin").rmdir()
+    (tmp_path / "mine.bin").write_bytes(b"beside")
+    assert compile_file(loose, RecipeBook()).id == "AS52"
+
+
+def test_a_recipe_from_a_record_names_itself_where_its_image_is_not(tmp_path: Path) -> None:
+    recipe = Recipe.from_json(RecipeBook().by_pack("AS52").to_json())
     book = RecipeBook(tmp_path)
-    with pytest.raises(RecipeError, match=r"firmware/sw0152_0007.bin: image of recipe AS52: no such file"):
+    with pytest.raises(RecipeError, match=rf"^recipe AS52: {FLASH}\.image: '{IMAGE}' cannot be read \(no such file\)"):
         book.image(recipe)
     (tmp_path / "firmware").mkdir()
-    (tmp_path / "firmware" / "sw0152_0007.bin").write_bytes(b"another")
-    with pytest.raises(RecipeError, match=r"firmware/sw0152_0007.bin: its sha256 is [0-9a-f]{64}, recipe AS52 names"):
+    (tmp_path / IMAGE).write_bytes(b"another")
+    with pytest.raises(
+        RecipeError, match=rf"^recipe AS52: {FLASH}\.image_sha256: [0-9a-f]{{64}} here, but '{IMAGE}' has"
+    ):
         book.image(recipe)
