@@ -219,6 +219,10 @@ class FakePlc(Fake):
         self.told("supply", kl30, kl15, lease=lease)
         self.kl30, self.kl15 = kl30, kl15
 
+    def supply_off(self) -> None:
+        self.told("supply_off")
+        self.kl30 = self.kl15 = False
+
 
 class FakeOperator(Fake):
     """Does at once what it is asked, and takes 3 s for it."""
@@ -372,6 +376,12 @@ class FakeLeakTester(Fake):
         time_s = np.arange(0.0, wanted.settle + wanted.test, 0.5)
         constant = np.ones_like(time_s)
         return Decay(time_s, wanted.pressure - self.per_second_pa * time_s, 25.0 * constant, 101_325.0 * constant)
+
+    def off(self) -> None:
+        self.told("off")
+
+    async def vented(self, lease: Lease) -> None:
+        self.told("vented", lease=lease)
 
 
 class FakePrinter(Fake):
