@@ -132,9 +132,7 @@ def exchanged(slot: str, cause: str) -> bool:
 def _coming_off(installed: Collection[str], replaced: Sequence[str], modules: int) -> tuple[str, ...]:
     """What comes off with any of the parts, in the order installed."""
     if TRAY in replaced:
-        raise Refused(
-            "the tray bears the pack's serial and cannot be replaced: scrap the pack, take another tray"
-        )
+        raise Refused("the tray bears the pack's serial and cannot be replaced: scrap the pack, take another tray")
     missing = [slot for slot in replaced if slot not in installed]
     if missing:
         raise Refused(f"{missing[0]} is not in the pack and cannot be replaced; in it are {', '.join(installed)}")

@@ -118,7 +118,8 @@ class Plant(FarEnd):
         self.newest_id -= CONTROLLERS_APART
 
     def take_off(self, slots: Sequence[str]) -> None:
-        """The parts in these slots are taken out; bolts that go in there are new ones."""
+        """The parts in these slots are taken out, once no tool turns; bolts that go in there are new ones."""
+        self.finish()
         for slot in slots:
             self.made[slot] = 0
 
