@@ -44,10 +44,10 @@ from bmsctl.domain.record_schema import SCHEMA
 from bmsctl.domain.rework import Standing
 from bmsctl.domain.verdict import Verdict
 from tests.support.fake_stacking import FOREIGN, MODULE, NOMINAL_NM, module
-from tests.support.small_stack import BOLTS, BUFFER, MODULES, SLOTS, SMALL, SmallPack
+from tests.support.small_stack import BOLTS, BUFFER, MODULES, SLOTS, SMALL, Moment, SmallPack
 
-MOMENTS = st.integers(1, 360)
-"""Of a program; a whole pack takes fewer."""
+MOMENTS = st.builds(Moment, st.integers(1, 350)) | st.builds(Moment, st.integers(1, 60), st.just("nutrunner"))
+"""A whole pack takes fewer."""
 MODULE_SLOTS = st.sampled_from([module_slot(number) for number in range(1, MODULES + 1)])
 BOLT_SLOTS = st.sampled_from([bolt_slot(bolt) for bolt in BOLTS])
 WRONG_LABELS = (f"{MODULE};M2", f"{MODULE};M99", "295M00000R;M1")
@@ -86,7 +86,7 @@ class Sequences(RuleBasedStateMachine):
     def closed(self) -> bool:
         return self.pack.verdict is not None
 
-    def work(self, power_lost: int | None = None, keeps: bool = True, aborted: int | None = None) -> None:
+    def work(self, power_lost: Moment | None = None, keeps: bool = True, aborted: Moment | None = None) -> None:
         """Let a program build; what it leaves of the attempt follows from its measurements."""
         self.pack.work(power_lost, keeps, aborted)
         assert differences(self.pack.log) == []
@@ -97,14 +97,14 @@ class Sequences(RuleBasedStateMachine):
 
     @precondition(unfinished)
     @rule(moment=MOMENTS, keeps=st.booleans(), meanwhile=st.sampled_from(OUTAGES))
-    def lose_power(self, moment: int, keeps: bool, meanwhile: Sequence[str]) -> None:
+    def lose_power(self, moment: Moment, keeps: bool, meanwhile: Sequence[str]) -> None:
         self.work(power_lost=moment, keeps=keeps)
         for what in meanwhile:
             getattr(self.plant, what)()
 
     @precondition(unfinished)
     @rule(moment=MOMENTS)
-    def abort(self, moment: int) -> None:
+    def abort(self, moment: Moment) -> None:
         self.work(aborted=moment)
 
     @precondition(unfinished)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -124,17 +124,25 @@ class Plant(FarEnd):
             self.made[slot] = 0
 
 
+class Moment(NamedTuple):
+    """The moment with this number, from 1, of all in a program, or of the calls of one device."""
+
+    number: int
+    device: str = ""
+
+
 class Moments:
-    """Counts what a program does, and calls back in one of the moments."""
+    """Counts what a program does, and calls back in one of the moments; None: in none."""
 
-    def __init__(self, at: int | None, then: Callable[[], None]) -> None:
-        self._left, self._then = at, then
+    def __init__(self, at: Moment | None, then: Callable[[], None]) -> None:
+        self._at, self._then = at, then
+        self._seen = 0
 
-    def pass_by(self) -> None:
-        """One more; when it is the one, the callback is called, once."""
-        if self._left is not None:
-            self._left -= 1
-            if self._left == 0:
+    def pass_by(self, what: str) -> None:
+        """One more, of an event's kind or a device's call; when it is the one, the callback is called, once."""
+        if self._at is not None and what.startswith(self._at.device):
+            self._seen += 1
+            if self._seen == self._at.number:
                 self._then()
 
 
@@ -147,7 +155,7 @@ class Calls(list[Call]):
 
     def append(self, call: Call) -> None:
         super().append(call)
-        self._moments.pass_by()
+        self._moments.pass_by(call[0])
 
 
 class PackLog:
@@ -159,7 +167,7 @@ class PackLog:
         self._moments = moments
 
     def append(self, event: Event) -> None:
-        self._moments.pass_by()
+        self._moments.pass_by(event.kind)
         self.events.append(event)
 
     def add_trace(self, step: str, name: str, unit: str, sample_rate_hz: float | None, data: F64) -> None:
@@ -222,7 +230,7 @@ class SmallPack:
         self.log = [self._opened(), *events]
         self.begun, self.worked_s = False, 0.0
 
-    def work(self, power_lost: int | None = None, keeps: bool = True, aborted: int | None = None) -> None:
+    def work(self, power_lost: Moment | None = None, keeps: bool = True, aborted: Moment | None = None) -> None:
         """Let a program build, from where the log ends; to the end, or to one of its moments.
 
         Args:
@@ -247,7 +255,7 @@ class SmallPack:
 class _Program:
     """One program of the station."""
 
-    def __init__(self, pack: SmallPack, power_lost: int | None, aborted: int | None) -> None:
+    def __init__(self, pack: SmallPack, power_lost: Moment | None, aborted: Moment | None) -> None:
         self._pack = pack
         self._aborts = aborted is not None
         self._run_task: asyncio.Task[None] | None = None
