@@ -14,6 +14,8 @@ import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -168,19 +170,28 @@ def boundaries(transactions: int, every: int, all_places: bool = False) -> Itera
             yield at, place
 
 
+def wrong_after(folder: Path, whole: Record, kill: tuple[int, str]) -> str:
+    """What is wrong after a kill at a transaction and place; empty if nothing is."""
+    at, place = kill
+    try:
+        check_kill(folder / f"{at}-{place}", whole, at, place)
+    except AssertionError as error:
+        return f"transaction {at}, {place}: {error}\n"
+    return ""
+
+
 def main(every: int, all_places: bool) -> int:
-    """Kill and count what went wrong; 0 if nothing did."""
-    wrong = killed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        whole, transactions = undisturbed(Path(folder) / "whole")
-        for at, place in boundaries(transactions, every, all_places):
-            killed += 1
-            try:
-                check_kill(Path(folder) / f"{at}-{place}", whole, at, place)
-            except AssertionError as error:
-                wrong += 1
-                sys.stdout.write(f"transaction {at}, {place}: {error}\n")
-    sys.stdout.write(f"{killed} kills in {transactions} transactions, {wrong} wrong\n")
+    """Kill, as often at a time as there are processors, and count what went wrong; 0 if nothing did."""
+    wrong = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        whole, transactions = undisturbed(folder / "whole")
+        kills = list(boundaries(transactions, every, all_places))
+        with get_context("fork").Pool(len(os.sched_getaffinity(0))) as pool:
+            for text in pool.imap_unordered(partial(wrong_after, folder, whole), kills):
+                wrong += bool(text)
+                sys.stdout.write(text)
+    sys.stdout.write(f"{len(kills)} kills in {transactions} transactions, {wrong} wrong\n")
     return 1 if wrong else 0
 
 
