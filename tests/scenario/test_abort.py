@@ -8,7 +8,7 @@ import pytest
 
 from tests.campaign.aborts import EXPECTED, Disturbance, check, good_end_s, instants
 
-EACH = 4
+EACH = 2
 
 
 @pytest.fixture(scope="module")
