@@ -26,6 +26,9 @@ CONFLICT, CONFLICTS_MAX = 2, 6
 """What a jump of the counter weighs, which every step as expected lightens by one, and the weight from which two units
 are heard: a single restart or a stall of the machine weighs less."""
 
+JITTER_S = 0.03
+"""How late a frame may be sent or read, without a second unit being the reason: a PC and its adapter add to the bus."""
+
 SLACK_S = 0.002
 """How much later than expected a frame is looked for."""
 
@@ -41,10 +44,11 @@ class Good(NamedTuple):
 class _Channel:
     """What is known of one identifier. `counted`: the newest undamaged frame whose counter had moved."""
 
-    __slots__ = ("bad", "conflict", "counted", "errors", "examined", "good", "length", "period_s", "stuck")
+    __slots__ = ("bad", "conflict", "counted", "errors", "examined", "good", "jitter", "length", "period_s", "stuck")
 
     def __init__(self, period_s: float, length: int) -> None:
         self.period_s = period_s
+        self.jitter = max(1, int(JITTER_S / period_s))
         self.length = length
         self.examined: CanFrame | None = None
         self.counted: Good | None = None
@@ -58,7 +62,8 @@ class _Channel:
         """Judge a frame received since the last one examined, by its counter and payload; None: it failed its check.
 
         Only the newest frame is kept, so the counter's steps are judged by the time between two looks; one more
-        or less is jitter, and after a whole turn of the counter only a frame that repeats the last one is told.
+        or less is jitter, and of a fast frame as many as JITTER_S holds. After a whole turn of the counter only a
+        frame that repeats the last one is told.
         Once two units have been heard, neither is believed until the identifier has been quiet.
         """
         self.examined = frame
@@ -85,7 +90,7 @@ class _Channel:
         """Weigh a counter that went on by `steps` where `due` were expected."""
         if due >= COUNTER_TURN:
             self.conflict = 0
-        elif abs(steps - due) > 1:
+        elif abs(steps - due) > self.jitter:
             self.errors += 1
             self.conflict += CONFLICT
         elif 0 < self.conflict < CONFLICTS_MAX:

@@ -196,10 +196,9 @@ class BusEnd:
         self._timer = self.loop.call_at(when_s, self._turn)
 
     def _turn(self) -> None:
-        """Send everything that is due, and set the timer for the rest."""
-        now_s = self.loop.time() + EARLY_S
+        """Send everything that is due, each frame for the time it leaves at, and set the timer for the rest."""
         planned = self._planned
-        while planned and planned[0][0] <= now_s:
+        while planned and planned[0][0] <= (now_s := self.loop.time() + EARLY_S):
             due_s, _, ecu, schedule = heapq.heappop(planned)
             if schedule.stopped or schedule.due_s != due_s:
                 continue
