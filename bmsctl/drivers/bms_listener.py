@@ -27,8 +27,10 @@ PERSISTENT_FRAMES = 10
 
 CURRENTS = 6
 """Current frames looked at in one cycle of the cells."""
-CURRENTS_MIN = 5
-"""Of these, so many must have a value."""
+CURRENTS_MIN = 3
+"""Of these, so many must have come within the cycle and have a value; a busy PC looks at fewer than it wants."""
+CURRENTS_BLANK_MAX = 1
+"""Of these, so many may have no value."""
 CURRENT_EVERY_S = 0.014
 
 _LOOP_CLOSED = {Hvil.CLOSED: True, Hvil.OPEN: False}
@@ -173,28 +175,35 @@ class BmsListener:
             after_s = last.t_s
             cells = self._complete(self._cell_ids, last)
             busbars = self._complete(self._messages.busbars.can_ids, last)
-            within = [current_a for t_s, current_a in currents if after_s - self._cycle_s < t_s <= after_s]
-            if cells is None or busbars is None or len(within) < CURRENTS_MIN:
+            current_a = self._mean_within(currents, after_s)
+            if cells is None or busbars is None or current_a is None:
                 after_s = await self._cycle_begun_s(lease)
                 continue
             cell_v = self._decode_cells([frame.payload for frame in cells])
             bars = self._messages.decode_busbars([frame.payload for frame in busbars])[: self._channels.busbars]
-            return PackSample(cell_v, np.array(bars, np.float64), sum(within) / len(within), after_s)
+            return PackSample(cell_v, np.array(bars, np.float64), current_a, after_s)
         raise ReplyInvalid(
             DEVICE, f"no cycle with all cells, busbars and current in {BAD_CYCLES}; check the CAN wiring"
         )
 
-    async def _currents(self, lease: Lease, after_s: float) -> list[tuple[float, float]]:
-        """Receipt and value of CURRENTS frames of the current, those without a value left out."""
-        found: list[tuple[float, float]] = []
-        begun_s = self._now()
+    def _mean_within(self, currents: Sequence[tuple[float, float | None]], ends_s: float) -> float | None:
+        """Mean of those that were received in the cycle that ended at `ends_s`; None if they are too few."""
+        within = [current_a for t_s, current_a in currents if ends_s - self._cycle_s < t_s <= ends_s]
+        values = [current_a for current_a in within if current_a is not None]
+        enough = len(values) >= CURRENTS_MIN and len(within) - len(values) <= CURRENTS_BLANK_MAX
+        return sum(values) / len(values) if enough else None
+
+    async def _currents(self, lease: Lease, after_s: float) -> list[tuple[float, float | None]]:
+        """Receipt and value of CURRENTS frames of the current; fewer if the cycle begun at `after_s` is over."""
+        found: list[tuple[float, float | None]] = []
+        begun_s, ends_s = self._now(), after_s + self._cycle_s
         for number in range(1, CURRENTS + 1):
             await asyncio.sleep(begun_s + number * CURRENT_EVERY_S - self._now())
             good = await self._receiver.next(broadcast.CURRENT_ID, lease, after_s)
             after_s = good.t_s
-            value = broadcast.decode_current(good.payload)
-            if value is not None:
-                found.append((good.t_s, value))
+            found.append((good.t_s, broadcast.decode_current(good.payload)))
+            if after_s >= ends_s:
+                break
         return found
 
     async def temperatures(self, lease: Lease) -> Sequence[Celsius | None]:

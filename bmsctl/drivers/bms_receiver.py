@@ -44,7 +44,19 @@ class Good(NamedTuple):
 class _Channel:
     """What is known of one identifier. `counted`: the newest undamaged frame whose counter had moved."""
 
-    __slots__ = ("bad", "conflict", "counted", "errors", "examined", "good", "jitter", "length", "period_s", "stuck")
+    __slots__ = (
+        "bad",
+        "conflict",
+        "counted",
+        "errors",
+        "examined",
+        "good",
+        "jitter",
+        "jumps",
+        "length",
+        "period_s",
+        "stuck",
+    )
 
     def __init__(self, period_s: float, length: int) -> None:
         self.period_s = period_s
@@ -55,6 +67,7 @@ class _Channel:
         self.good: Good | None = None
         self.bad = 0
         self.conflict = 0
+        self.jumps = 0
         self.stuck = 0
         self.errors = 0
 
@@ -92,6 +105,7 @@ class _Channel:
             self.conflict = 0
         elif abs(steps - due) > self.jitter:
             self.errors += 1
+            self.jumps += 1
             self.conflict += CONFLICT
         elif 0 < self.conflict < CONFLICTS_MAX:
             self.conflict -= 1
@@ -205,11 +219,13 @@ class BmsReceiver:
 
         Raises:
             DeviceTimeout: the fastest frame stopped.
-            ReplyInvalid: no frame with some identifier is fit any more, for no wire's noise damages all.
+            ReplyInvalid: no frame with some identifier is fit any more, for no wire's noise damages all; or counters
+                of several identifiers jump, which is no defect of one unit.
             LinkDown: the adapter is gone.
         """
         loop = asyncio.get_running_loop()
         before = self.errors
+        jumps = {can_id: channel.jumps for can_id, channel in self._channels.items()}
         lease.quiet_for(duration_s)
         started_s = loop.time()
         fastest = self._channels[CURRENT_ID]
@@ -230,6 +246,13 @@ class BmsReceiver:
             await asyncio.sleep(fastest.period_s)
         for can_id, channel in self._channels.items():
             self._judge(can_id, channel, silent=False)
+        jumped = [can_id for can_id, channel in self._channels.items() if channel.jumps > jumps[can_id]]
+        if len(jumped) > 1:
+            raise ReplyInvalid(
+                DEVICE,
+                f"the counters of {len(jumped)} identifiers jump: two units send, or it has restarted, or this PC was "
+                "too busy to listen; disconnect the other pack or gateway",
+            )
         lease.touch()
         return self.errors - before
 
