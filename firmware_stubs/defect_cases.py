@@ -11,7 +11,7 @@ from itertools import chain
 
 from bmsctl.domain.limits import Limit
 from bmsctl.domain.ports import Relay
-from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.recipe import EOL, STACKING, Recipe
 from bmsctl.domain.world import DefectCase
 from firmware_stubs.assembly.drawing import BOLTED
 from firmware_stubs.defects import bonding_points
@@ -28,7 +28,7 @@ from firmware_stubs.population import (
 Value = str | int | float | bool
 
 
-def cases(recipe: Recipe, station: str = "eol") -> list[DefectCase]:
+def cases(recipe: Recipe, station: str = EOL) -> list[DefectCase]:
     """Every case of a station that the recipe's steps there can show.
 
     Raises:
@@ -36,8 +36,8 @@ def cases(recipe: Recipe, station: str = "eol") -> list[DefectCase]:
     """
     running = {step.run for step in recipe.steps(station)}
     table = {
-        "eol": (_insulation, _contactors, _voltage, _current, _management),
-        "stacking": (_modules, _bolts, _joints, _leaks, _electronics),
+        EOL: (_insulation, _contactors, _voltage, _current, _management),
+        STACKING: (_modules, _bolts, _joints, _leaks, _electronics),
     }[station]
     found = chain.from_iterable(rows(recipe) for rows in table)
     return [case._replace(station=station) for case in found if all(step in running for step, _ in case.expected)]
@@ -211,7 +211,7 @@ def _modules(recipe: Recipe) -> Iterator[DefectCase]:
 
 
 def _bolts(recipe: Recipe) -> Iterator[DefectCase]:
-    for step in recipe.steps("stacking"):
+    for step in recipe.steps(STACKING):
         if step.run not in BOLTED:
             continue
         low, high = _low(recipe, step.run, "torque"), _high(recipe, step.run, "torque")

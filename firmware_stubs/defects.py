@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bmsctl.domain.ports import Relay
-from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.recipe import EOL, STACKING, Recipe
 from bmsctl.domain.recipe_compiler_values import shown
 from bmsctl.errors import ScenarioError
 from bmsctl.protocols.dids import TEXTS, Did
@@ -303,7 +303,7 @@ def _numbered(given: Given, key: str, names: tuple[str, ...]) -> Given:
 
 def bonding_points(recipe: Recipe) -> tuple[str, ...]:
     """Names of the points where the recipe measures bonding."""
-    return next(step for step in recipe.steps("eol") if step.run == "bonding").names("points")
+    return next(step for step in recipe.steps(EOL) if step.run == "bonding").names("points")
 
 
 def bolts(recipe: Recipe) -> tuple[str, ...]:
@@ -313,4 +313,4 @@ def bolts(recipe: Recipe) -> tuple[str, ...]:
 
 def _names(recipe: Recipe, run: str, parameter: str) -> tuple[str, ...]:
     """Names that a step of the stacking station has; none if the recipe does not run it."""
-    return tuple(name for step in recipe.steps("stacking") if step.run == run for name in step.names(parameter))
+    return tuple(name for step in recipe.steps(STACKING) if step.run == run for name in step.names(parameter))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.recipe import EOL, STACKING, Recipe
 from bmsctl.domain.world import FaultCase
 from firmware_stubs.fault_case import case as _case
 from firmware_stubs.faults import FAULTS
@@ -36,7 +36,7 @@ OWN_STEPS = ("supply.ignores_off", "supply.overshoot", "supply.link_dead")
 """They matter only while current flows, or test voltage stands."""
 
 
-def cases(recipe: Recipe, station: str = "eol") -> list[FaultCase]:
+def cases(recipe: Recipe, station: str = EOL) -> list[FaultCase]:
     """Every case of a station whose step the recipe runs.
 
     Raises:
@@ -44,8 +44,8 @@ def cases(recipe: Recipe, station: str = "eol") -> list[FaultCase]:
     """
     running = {step.run for step in recipe.steps(station)}
     table = {
-        "eol": lambda: chain(_can(), _bms(), _diagnostics(), _instruments(), _supplies(), _safety_chain()),
-        "stacking": stacking_rows,
+        EOL: lambda: chain(_can(), _bms(), _diagnostics(), _instruments(), _supplies(), _safety_chain()),
+        STACKING: stacking_rows,
     }[station]
     return [case._replace(station=station) for case in table() if case.begins_in in running]
 

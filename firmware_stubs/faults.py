@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bmsctl.domain.recipe import EOL, STACKING
 from bmsctl.domain.steps import STEP_NAMES
 from bmsctl.errors import ScenarioError
 from firmware_stubs import can_tampering as can
@@ -149,11 +150,11 @@ class FaultKind:
 
 OPERATOR = "operator"
 TARGETS: Mapping[str, tuple[str, ...]] = {
-    "stacking": (*STACKING_ECUS, *STACKING_SERIAL, OPERATOR),
-    "eol": (*EOL_ECUS, *EOL_SERIAL),
+    STACKING: (*STACKING_ECUS, *STACKING_SERIAL, OPERATOR),
+    EOL: (*EOL_ECUS, *EOL_SERIAL),
 }
 """Whom faults may hit, by station."""
-ALL_TARGETS = tuple(dict.fromkeys((*TARGETS["eol"], *TARGETS["stacking"])))
+ALL_TARGETS = tuple(dict.fromkeys((*TARGETS[EOL], *TARGETS[STACKING])))
 
 CAN_DEVICES = tuple(BUS_OF)
 SERIAL_DEVICES = tuple(dict.fromkeys((*EOL_SERIAL, *STACKING_SERIAL)))

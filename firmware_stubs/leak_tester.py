@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmsctl.protocols import leak_tester, modbus_rtu
-from bmsctl.protocols.leak_tester import Course, Phase, Result, Sample, Settings
+from bmsctl.protocols.leak_tester import Phase, Result, Sample, Settings, StatusBlock
 from bmsctl.protocols.modbus_rtu import READING, ExceptionCode, Function, Request, Requests
 from firmware_stubs.noise import Noise, draw
 from firmware_stubs.ports import SerialPort
@@ -255,7 +255,7 @@ class LeakTesterStub:
             try:
                 answer = modbus_rtu.encode_reply(request, self._obey(request))
             except _No as no:
-                answer = modbus_rtu.encode_refusal(request, no.code)
+                answer = modbus_rtu.encode_exception(request, no.code)
             self._port.emit(answer, float(self._latencies.uniform(*LATENCY_S)))
 
     def _obey(self, request: Request) -> tuple[int, ...]:
@@ -302,15 +302,15 @@ class LeakTesterStub:
         tag = self._holding[leak_tester.TAG]
         if address == leak_tester.IDENTITY:
             return leak_tester.encode_identity(tag, IDENTITY)
-        if address == leak_tester.COURSE:
-            return leak_tester.encode_course(self._course(tag))
+        if address == leak_tester.STATUS:
+            return leak_tester.encode_status(self._status(tag))
         raise _No(ExceptionCode.ILLEGAL_ADDRESS)
 
-    def _course(self, tag: int) -> Course:
+    def _status(self, tag: int) -> StatusBlock:
         number, first = self._holding[leak_tester.TEST], self._holding[leak_tester.FIRST]
         run, now_s = self._run, self._loop.time()
         if run is None:
-            return Course(tag, number, Phase.VENTED, Result.NONE, 0.0, 0, first, ())
+            return StatusBlock(tag, number, Phase.VENTED, Result.NONE, 0.0, 0, first, ())
         taken = run.taken(now_s)
         count = min(max(taken - first, 0), leak_tester.PAGE)
         samples: list[Sample] = []
@@ -318,7 +318,7 @@ class LeakTesterStub:
             noise = self._noise.normal(int(run.begun_s * 1e3) + first, count)
             samples = run.air.samples(first, count, self._gain, noise)
         shown_pa = self._gain * run.gauge_pa(now_s)
-        return Course(tag, number, run.phase(now_s), run.result(now_s), shown_pa, taken, first, tuple(samples))
+        return StatusBlock(tag, number, run.phase(now_s), run.result(now_s), shown_pa, taken, first, tuple(samples))
 
 
 def _possible(settings: Settings) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from bmsctl.protocols import open_protocol as op
-from bmsctl.protocols.open_protocol import Malformed, Message, Refusal, Result
+from bmsctl.protocols.open_protocol import ErrorCode, Malformed, Message, Result
 from firmware_stubs.noise import draw
 from firmware_stubs.nutrunner_outbox import Outbox
 from firmware_stubs.nutrunner_records import (
@@ -22,7 +22,7 @@ from firmware_stubs.nutrunner_records import (
     PARAMETER_SETS,
     Memory,
     Neighbour,
-    Order,
+    Setup,
     Transducers,
     time_of_day,
 )
@@ -32,7 +32,7 @@ ANSWER_S = (0.005, 0.020)
 TIGHTENING_S = (1.5, 4.0)
 RESULT_S = (0.050, 0.150)
 
-_KNOWN = {form.mid: form.revision for form in op.FORMS}
+_KNOWN = {layout.mid: layout.revision for layout in op.LAYOUTS}
 
 
 class Tool(Protocol):
@@ -46,7 +46,7 @@ class Tool(Protocol):
 class _Refused(Exception):
     """A message is answered by MID 0004."""
 
-    def __init__(self, code: Refusal) -> None:
+    def __init__(self, code: ErrorCode) -> None:
         super().__init__(code)
         self.code = code
 
@@ -92,9 +92,9 @@ class NutrunnerStub:
     def pull(self, bolt: str) -> None:
         """Somebody holds the tool onto a bolt and pulls its trigger."""
         if self.enabled and self._tightening is None and self._parameter_set is not None:
-            order = Order(self._vin, self._parameter_set)
+            setup = Setup(self._vin, self._parameter_set)
             duration_s = float(self._durations.uniform(*TIGHTENING_S))
-            self._tightening = self._loop.call_later(duration_s, self._finish, bolt, order)
+            self._tightening = self._loop.call_later(duration_s, self._finish, bolt, setup)
 
     def alarm(self, error: str) -> None:
         """Something is wrong with controller or tool; it turns no more until somebody acknowledges it there."""
@@ -164,14 +164,14 @@ class NutrunnerStub:
             message = op.message_of(telegram)
         except Malformed:
             if telegram.mid not in _KNOWN:
-                raise _Refused(Refusal.UNKNOWN_MID) from None
+                raise _Refused(ErrorCode.UNKNOWN_MID) from None
             known = telegram.revision == _KNOWN[telegram.mid]
-            raise _Refused(Refusal.INVALID_DATA if known else Refusal.REVISION_UNSUPPORTED) from None
+            raise _Refused(ErrorCode.INVALID_DATA if known else ErrorCode.REVISION_UNSUPPORTED) from None
         if self._session is None:
             return self._start(message)
         handler = self._handlers.get(type(message))
         if handler is None:
-            raise _Refused(Refusal.UNKNOWN_MID)
+            raise _Refused(ErrorCode.UNKNOWN_MID)
         return handler(self._session, message)
 
     def _say(self, message: Message, delay_s: float | None = None) -> None:
@@ -180,13 +180,13 @@ class NutrunnerStub:
 
     def _start(self, message: Message) -> Message:
         if not isinstance(message, op.CommunicationStart):
-            raise _Refused(Refusal.INVALID_DATA)
+            raise _Refused(ErrorCode.INVALID_DATA)
         link = self._loop.call_later(op.LINK_TIMEOUT_S, self._end_session)
         self._session = Session(Outbox(lambda result: self._say(result, 0.0)), link)
         return op.CommunicationStarted(CELL, CHANNEL, CONTROLLER)
 
     def _start_twice(self, session: Session, message: op.CommunicationStart) -> Message:
-        raise _Refused(Refusal.CLIENT_ALREADY_CONNECTED)
+        raise _Refused(ErrorCode.CLIENT_ALREADY_CONNECTED)
 
     def _stop(self, session: Session, message: op.CommunicationStop) -> Message:
         self._end_session()
@@ -201,17 +201,17 @@ class NutrunnerStub:
 
     def _select(self, session: Session, message: op.SelectParameterSet) -> Message:
         if message.parameter_set not in PARAMETER_SETS:
-            raise _Refused(Refusal.PARAMETER_SET_NOT_PRESENT)
+            raise _Refused(ErrorCode.PARAMETER_SET_NOT_PRESENT)
         if self._tightening is not None:
-            raise _Refused(Refusal.PARAMETER_SET_CANNOT_BE_SET)
+            raise _Refused(ErrorCode.PARAMETER_SET_CANNOT_BE_SET)
         self._parameter_set = message.parameter_set
         return _accepted(message)
 
     def _select_job(self, session: Session, message: op.SelectJob) -> Message:
-        raise _Refused(Refusal.JOB_NOT_PRESENT)
+        raise _Refused(ErrorCode.JOB_NOT_PRESENT)
 
     def _restart_job(self, session: Session, message: op.RestartJob) -> Message:
-        raise _Refused(Refusal.JOB_NOT_RUNNING)
+        raise _Refused(ErrorCode.JOB_NOT_RUNNING)
 
     def _disable(self, session: Session, message: op.DisableTool) -> Message:
         # A controller that is told to stop forgets what it has still to send: it is in its memory only.
@@ -221,11 +221,11 @@ class NutrunnerStub:
 
     def _enable(self, session: Session, message: op.EnableTool) -> Message:
         if self._alarm:
-            raise _Refused(Refusal.COMMAND_FAILED)
+            raise _Refused(ErrorCode.COMMAND_FAILED)
         if self._tightening is not None:
-            raise _Refused(Refusal.TOOL_IN_USE)
+            raise _Refused(ErrorCode.TOOL_IN_USE)
         if self._parameter_set is None:
-            raise _Refused(Refusal.PARAMETER_SET_NOT_RUNNING)
+            raise _Refused(ErrorCode.PARAMETER_SET_NOT_RUNNING)
         self._enabled = True
         return _accepted(message)
 
@@ -235,7 +235,7 @@ class NutrunnerStub:
 
     def _subscribe_results(self, session: Session, message: op.SubscribeResults) -> Message:
         if session.results:
-            raise _Refused(Refusal.RESULTS_ALREADY_SUBSCRIBED)
+            raise _Refused(ErrorCode.RESULTS_ALREADY_SUBSCRIBED)
         session.results = True
         self._watch_neighbour()
         return _accepted(message)
@@ -245,7 +245,7 @@ class NutrunnerStub:
 
     def _unsubscribe_results(self, session: Session, message: op.UnsubscribeResults) -> Message:
         if not session.results:
-            raise _Refused(Refusal.RESULTS_NOT_SUBSCRIBED)
+            raise _Refused(ErrorCode.RESULTS_NOT_SUBSCRIBED)
         session.results = False
         session.outbox.clear()
         self._watch_neighbour()
@@ -254,19 +254,19 @@ class NutrunnerStub:
     def _old_result(self, session: Session, message: op.RequestOldResult) -> Message:
         result = self._memory.find(message.tightening_id)
         if result is None:
-            raise _Refused(Refusal.TIGHTENING_ID_NOT_FOUND)
+            raise _Refused(ErrorCode.TIGHTENING_ID_NOT_FOUND)
         return result
 
     def _subscribe_alarms(self, session: Session, message: op.SubscribeAlarms) -> Message:
         if session.alarms:
-            raise _Refused(Refusal.ALARMS_ALREADY_SUBSCRIBED)
+            raise _Refused(ErrorCode.ALARMS_ALREADY_SUBSCRIBED)
         session.alarms = True
         self._say(_accepted(message))
         return op.AlarmStatus(bool(self._alarm), self._alarm, *self._ready(), time_of_day(self._loop.time()))
 
     def _unsubscribe_alarms(self, session: Session, message: op.UnsubscribeAlarms) -> Message:
         if not session.alarms:
-            raise _Refused(Refusal.ALARMS_NOT_SUBSCRIBED)
+            raise _Refused(ErrorCode.ALARMS_NOT_SUBSCRIBED)
         session.alarms = False
         return _accepted(message)
 
@@ -274,14 +274,14 @@ class NutrunnerStub:
         """Whether the controller is ready, and the tool."""
         return not self._alarm, self.enabled
 
-    def _finish(self, bolt: str, order: Order) -> None:
+    def _finish(self, bolt: str, setup: Setup) -> None:
         """A tightening has ended."""
         self._tightening, self._enabled = None, False
-        true = self._tool.tighten(bolt, order.parameter_set)
+        true = self._tool.tighten(bolt, setup.parameter_set)
         self._catch_up()
         measured = self._transducers.measured(self._tightenings, *true)
         self._tightenings += 1
-        result = self._memory.keep(order, *measured, self._loop.time())
+        result = self._memory.keep(setup, *measured, self._loop.time())
         if not self.results_lost:
             self._offer(result)
 
@@ -295,7 +295,7 @@ class NutrunnerStub:
         """Make the neighbour's tightenings that are due."""
         while self._neighbour.next.at_s <= self._loop.time():
             made = self._neighbour.take()
-            result = self._memory.keep(made.order, made.torque_nm, made.angle_deg, made.at_s)
+            result = self._memory.keep(made.setup, made.torque_nm, made.angle_deg, made.at_s)
             if made.strays:
                 self._offer(result)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from bmsctl.domain.ports import Attained
+from bmsctl.domain.ports import LimitStatus
 from bmsctl.protocols.open_protocol import BatchStatus, OldResult, Result
 from firmware_stubs.noise import Noise, draw
 
@@ -51,7 +51,7 @@ PARAMETER_SETS = {
 }
 
 
-class Order(NamedTuple):
+class Setup(NamedTuple):
     """What a tightening is made for, and how."""
 
     vin: str
@@ -75,7 +75,7 @@ class NeighbourTightening:
     """One of the other station's; `strays`: its result is sent to us too."""
 
     at_s: float
-    order: Order
+    setup: Setup
     torque_nm: float
     angle_deg: float
     strays: bool
@@ -108,8 +108,8 @@ class Neighbour:
         )
         mean, sd = NEIGHBOUR_ANGLE_DEG
         angle = mean + sd * float(self._draws.standard_normal())
-        order = Order(self._vin, number)
-        return NeighbourTightening(after_s + float(gap_s), order, torque, angle, float(stray) < STRAY_SHARE)
+        setup = Setup(self._vin, number)
+        return NeighbourTightening(after_s + float(gap_s), setup, torque, angle, float(stray) < STRAY_SHARE)
 
 
 class Memory:
@@ -119,10 +119,10 @@ class Memory:
         self.newest = int(draw(seed, "nutrunner.made").integers(*MADE_BEFORE))
         self._kept: dict[int, Result] = {}
 
-    def keep(self, order: Order, torque_nm: float, angle_deg: float, at_s: float) -> Result:
+    def keep(self, setup: Setup, torque_nm: float, angle_deg: float, at_s: float) -> Result:
         """A tightening, judged and given its identifier."""
         self.newest += 1
-        result = judged(self.newest, order, torque_nm, angle_deg, at_s)
+        result = judged(self.newest, setup, torque_nm, angle_deg, at_s)
         self._kept[self.newest] = result
         self._kept.pop(self.newest - KEPT_MAX, None)
         return result
@@ -147,20 +147,20 @@ class Memory:
         )
 
 
-def judged(tightening_id: int, order: Order, torque_nm: float, angle_deg: float, at_s: float) -> Result:
+def judged(tightening_id: int, setup: Setup, torque_nm: float, angle_deg: float, at_s: float) -> Result:
     """What the controller says of a tightening: rounded as it sends it, then judged by its parameter set."""
-    limits = PARAMETER_SETS[order.parameter_set]
+    limits = PARAMETER_SETS[setup.parameter_set]
     torque, angle = round(max(torque_nm, 0.0), 2), round(max(angle_deg, 0.0))
-    torque_status = _attained(torque, limits.torque_min, limits.torque_max)
-    angle_status = _attained(angle, limits.angle_min, limits.angle_max)
-    ok = torque_status is Attained.OK and angle_status is Attained.OK
+    torque_status = _limit_status(torque, limits.torque_min, limits.torque_max)
+    angle_status = _limit_status(angle, limits.angle_min, limits.angle_max)
+    ok = torque_status is LimitStatus.OK and angle_status is LimitStatus.OK
     return Result(
         cell=CELL,
         channel=CHANNEL,
         controller=CONTROLLER,
-        vin=order.vin,
+        vin=setup.vin,
         job=0,
-        parameter_set=order.parameter_set,
+        parameter_set=setup.parameter_set,
         batch_size=1,
         batch_counter=int(ok),
         ok=ok,
@@ -186,5 +186,5 @@ def time_of_day(at_s: float) -> str:
     return (EPOCH + timedelta(seconds=at_s)).strftime("%Y-%m-%d:%H:%M:%S")
 
 
-def _attained(value: float, low: float, high: float) -> Attained:
-    return Attained.LOW if value < low else Attained.HIGH if value > high else Attained.OK
+def _limit_status(value: float, low: float, high: float) -> LimitStatus:
+    return LimitStatus.LOW if value < low else LimitStatus.HIGH if value > high else LimitStatus.OK

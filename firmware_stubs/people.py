@@ -16,7 +16,7 @@ from firmware_stubs.population import module_serial
 
 CONFIRM_S = (2.0, 4.0)
 ACT_S = (1.5, 3.0)
-"""From an instruction that a device will report as done to the deed: the hands are on the tool already."""
+"""From an instruction that a device will report as done to the task: the hands are on the tool already."""
 ANSWER_S = (0.050, 0.200)
 
 
@@ -27,7 +27,7 @@ def _nothing(instruction: Instruction) -> None:
 class SimOperator:
     """Does what the screen says, and confirms; implements Operator.
 
-    `hands`: called with each instruction when its deed is done. `reaching`: called when hands reach into the station,
+    `hands`: called with each instruction when its task is done. `reaching`: called when hands reach into the station,
     and when they are out of it. `in_sight`: content of the label that the hand scanner is held at; None if there is
     none. `absent`: nobody is there. `refusal`: the person says that it cannot be done, and why. `unqualified`: the
     badge carries no qualification. `seen`: every instruction.

@@ -51,13 +51,13 @@ def frozen_pressures() -> Tamper:
     first: list[float] = []
 
     def tamper(data: bytes) -> Pieces:
-        if data[1] != Function.READ_INPUT or len(data) != _HEAD_BYTES + 2 * leak_tester.COURSE_COUNT + _CRC_BYTES:
+        if data[1] != Function.READ_INPUT or len(data) != _HEAD_BYTES + 2 * leak_tester.STATUS_COUNT + _CRC_BYTES:
             return [(0.0, data)]
-        registers = struct.unpack(f">{leak_tester.COURSE_COUNT}H", data[_HEAD_BYTES:-_CRC_BYTES])
-        course = leak_tester.decode_course(registers)
-        first.extend(sample.pressure_pa for sample in course.samples[:1])
-        samples = tuple(sample._replace(pressure_pa=first[0]) for sample in course.samples)
-        asked = modbus_rtu.read(leak_tester.UNIT, Function.READ_INPUT, leak_tester.COURSE, leak_tester.COURSE_COUNT)
-        return [(0.0, modbus_rtu.encode_reply(asked, leak_tester.encode_course(course._replace(samples=samples))))]
+        registers = struct.unpack(f">{leak_tester.STATUS_COUNT}H", data[_HEAD_BYTES:-_CRC_BYTES])
+        status = leak_tester.decode_status(registers)
+        first.extend(sample.pressure_pa for sample in status.samples[:1])
+        samples = tuple(sample._replace(pressure_pa=first[0]) for sample in status.samples)
+        asked = modbus_rtu.read(leak_tester.UNIT, Function.READ_INPUT, leak_tester.STATUS, leak_tester.STATUS_COUNT)
+        return [(0.0, modbus_rtu.encode_reply(asked, leak_tester.encode_status(status._replace(samples=samples))))]
 
     return tamper

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bmsctl.compose.campaign import SimJob, SimOutcome
 from bmsctl.compose.fault_campaign import difference
-from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.recipe import EOL, Recipe
 from bmsctl.domain.world import FaultCase
 from bmsctl.errors import BmsctlError
 from firmware_stubs.fault_cases import cases
@@ -29,7 +29,7 @@ class FaultResult:
 
 def bench_cases(recipe: Recipe) -> list[FaultCase]:
     """Of the fault table, each kind on each device once, in the earliest of its steps: here a run takes its time."""
-    order = [step.run for step in recipe.steps("eol")]
+    order = [step.run for step in recipe.steps(EOL)]
     earliest: dict[tuple[str, str], FaultCase] = {}
     for case in sorted(cases(recipe), key=lambda case: order.index(case.begins_in)):
         earliest.setdefault((case.kind, case.target), case)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bmsctl.domain.recipe import Recipe, StepRecipe
+from bmsctl.domain.recipe import EOL, STACKING, Recipe, StepRecipe
 
 FACTOR_MAX = 10.0
 
@@ -35,7 +35,7 @@ def shortened(recipe: Recipe, factor: float) -> Recipe:
         raise ValueError(f"the dwell factor must be from 1 to {FACTOR_MAX:g}, not {factor:g}")
     if factor == 1.0:
         return recipe
-    steps = {"stacking": recipe.stacking, "eol": [_shortened(step, factor) for step in recipe.eol]}
+    steps = {STACKING: recipe.stacking, EOL: [_shortened(step, factor) for step in recipe.eol]}
     return Recipe.of(f"{recipe.revision}, dwell times / {factor:g}", recipe.pack, steps, {})
 
 

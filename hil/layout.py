@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from bmsctl.domain.recipe import EOL
 from firmware_stubs import cycler, digitizer, insulation_tester, lv_supply, ohmmeter, withstand_tester
 from firmware_stubs.ports import BUS_OF, EOL_SERIAL
 from hil.bench_file import BAUD, BUSES, BenchFile, RealLine
@@ -129,7 +130,7 @@ class Layout:
 
     def station_text(self) -> str:
         """The station file's content."""
-        tables = ['[station]\nname = "bench"\nkind = "eol"\n']
+        tables = [f'[station]\nname = "bench"\nkind = "{EOL}"\n']
         for bus in BUSES:
             devices = ", ".join(f'"{device}"' for device, on in BUS_OF.items() if on == bus)
             tables.append(f'[can.{bus}]\nurl = "{self.url(bus)}"\ndevices = [{devices}]\n')

@@ -10,9 +10,13 @@ fills it.
 
 from __future__ import annotations
 
-from numba import njit, prange
+from numba import config, njit, prange
+
+from bmsctl.analysis.kernel_cache import LOCATORS
 
 __all__ = ["kernel", "parallel_kernel", "prange"]
+
+config.CACHE_LOCATOR_CLASSES = LOCATORS  # type: ignore[attr-defined]
 
 kernel = njit(cache=True, nogil=True, error_model="numpy")
 """Decorator of a kernel; `.py_func` is the same function interpreted."""

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bmsctl.domain.ports import Decay
+from bmsctl.domain.ports import PressureDecay
 
 F64 = NDArray[np.float64]
 
@@ -63,7 +63,9 @@ class _Balance(NamedTuple):
     content_pa: F64
 
 
-def leak_rate(decay: Decay, volume_cm3: float, settle_s: float, test_pa: float, tolerance_pa: float) -> LeakRate:
+def leak_rate(
+    decay: PressureDecay, volume_cm3: float, settle_s: float, test_pa: float, tolerance_pa: float
+) -> LeakRate:
     """Leak rate by least squares over the samples after `settle_s`.
 
     Args:

@@ -14,7 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sim": ("bmsctl.cli.sim", "Run packs through a simulated station."),
     "recipe": ("bmsctl.cli.recipe", "Check and show recipes."),
     "records": ("bmsctl.cli.records", "List, show, report and verify stored records."),
-    "analyze": ("bmsctl.cli.analyze", "Compute on files: insulation, balancing, matching, CAN logs, statistics."),
+    "analyze": ("bmsctl.cli.analyze", "Compute on files: insulation, balancing, matching, statistics."),
     "selftest": ("bmsctl.cli.selftest", "Let a station test itself, its safety PLC first of all."),
     "doctor": ("bmsctl.cli.doctor", "Check the computer, its drivers and ports."),
     "explain": ("bmsctl.cli.explain", "Say in words what decided a record."),

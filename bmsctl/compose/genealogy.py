@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bmsctl.domain.attempts import unreleased
-from bmsctl.domain.events import IncomingMeasured
 from bmsctl.domain.incoming import AGE, CELL_VOLTAGE
 from bmsctl.domain.links import Clock
+from bmsctl.domain.pack_state import PackState, Part
 from bmsctl.domain.parts import kind_of, number_of
 from bmsctl.domain.ports import Genealogy, IncomingModule
 from bmsctl.domain.recipe import STACKING
-from bmsctl.domain.rework import Standing, older
+from bmsctl.domain.rework import older
 from bmsctl.domain.units import Second, Volt
 from bmsctl.errors import StepInvalid
 from bmsctl.store.journal import Journal
@@ -45,29 +45,28 @@ class StoreThenMes:
             return await self._mes.modules(pack_serial, within)
         now_s = self._clock.utc().unix_s
         history = self._journal.history(attempts[-1].record_id)
-        return modules_in(Standing.of(older(event, now_s - utc_s) for utc_s, event in history))
+        return modules_in(PackState.of(older(event, now_s - utc_s) for utc_s, event in history))
 
 
-def modules_in(standing: Standing) -> list[IncomingModule]:
+def modules_in(pack: PackState) -> list[IncomingModule]:
     """The modules that are in a pack, from the negative pole on.
 
     Raises:
         StepInvalid: the age or a cell voltage of one is not on record.
     """
-    slots = sorted((slot for slot in standing.parts if kind_of(slot) == "module"), key=number_of)
-    return [_module(standing, slot) for slot in slots]
+    slots = sorted((slot for slot in pack.parts if kind_of(slot) == "module"), key=number_of)
+    return [_module(slot, pack.parts[slot]) for slot in slots]
 
 
-def _module(standing: Standing, slot: str) -> IncomingModule:
-    part = standing.installed(slot)
-    incoming = {event.name: event.values for event in standing.parts[slot] if isinstance(event, IncomingMeasured)}
+def _module(slot: str, part: Part) -> IncomingModule:
+    incoming = {event.name: event.values for event in part.incoming}
     age = _known(incoming.get(AGE, ()), slot, AGE)
     voltages = _known(incoming.get(CELL_VOLTAGE, ()), slot, CELL_VOLTAGE)
     return IncomingModule(
         slot=number_of(slot),
-        part_number=part.part_number,
-        serial=part.serial or "",
-        lot=part.lot or "",
+        part_number=part.installed.part_number,
+        serial=part.installed.serial or "",
+        lot=part.installed.lot or "",
         age=Second(age[0]),
         cell_voltage_v=tuple(Volt(volts) for volts in voltages),
     )

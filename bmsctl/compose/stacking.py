@@ -15,9 +15,10 @@ from bmsctl.compose.station import Order, PackStation, run_station, utc_text
 from bmsctl.domain.attempts import Attempt
 from bmsctl.domain.events import AttemptOpened, Event, PartInstalled, PartRemoved, StepKept
 from bmsctl.domain.pack import PackSpec
+from bmsctl.domain.pack_state import PackState
 from bmsctl.domain.parts import TRAY
 from bmsctl.domain.recipe import STACKING, Recipe
-from bmsctl.domain.rework import Standing, continued, holding, older
+from bmsctl.domain.rework import continued, holding, older
 from bmsctl.domain.world import Site, StationWatch
 from bmsctl.drivers.battery_tester import ScpiBatteryTester
 from bmsctl.drivers.bms import CanBms
@@ -95,7 +96,7 @@ class StackingStation(PackStation[Devices, StackingFacts]):
         Raises as `PackStation.test`, and RecipeError if the BMS's software image is not there.
         """
         self._require_pack(order.recipe)
-        on_carrier = [one for one in self._unfinished if TRAY in Standing.of(self._events(one)).parts]
+        on_carrier = [one for one in self._unfinished if TRAY in PackState.of(self._events(one)).parts]
         if len(on_carrier) == 1:
             return await self._resume(on_carrier[0], order)
         tray = _tray(await self._scan(), order.recipe)

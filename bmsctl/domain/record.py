@@ -10,20 +10,16 @@ from bmsctl.domain.events import (
     AttemptClosed,
     AttemptOpened,
     Event,
-    IncomingMeasured,
     Measured,
-    PartInstalled,
-    PartRemoved,
     StepFinished,
     StepKept,
     StepRepeated,
     StepSkipped,
     StepStarted,
-    Tightened,
     TraceRecorded,
     payload,
 )
-from bmsctl.domain.parts import bolt_slot
+from bmsctl.domain.pack_state import PackState, Part
 from bmsctl.domain.record_schema import SCHEMA_ID
 from bmsctl.domain.verdict import Verdict
 
@@ -70,21 +66,17 @@ def fold(events: Sequence[Event], head_sha256: str) -> dict[str, Any]:
 
 def _genealogy(events: Sequence[Event]) -> list[dict[str, Any]]:
     """Every part ever installed, in order; a removed one stays, with the reason and, if it was a rework, the cause."""
-    parts: list[dict[str, Any]] = []
-    in_slot: dict[str, dict[str, Any]] = {}
-    for event in events:
-        if isinstance(event, PartInstalled):
-            removed: dict[str, Any] = {"removed_reason": None, "removed_cause": None}
-            in_slot[event.slot] = payload(event) | removed | {"incoming": [], "tightenings": []}
-            parts.append(in_slot[event.slot])
-        elif isinstance(event, PartRemoved) and event.slot in in_slot:
-            in_slot.pop(event.slot).update(removed_reason=event.reason, removed_cause=event.cause or None)
-        elif isinstance(event, IncomingMeasured) and event.slot in in_slot:
-            value = {"name": event.name, "unit": event.unit, "values": list(event.values)}
-            in_slot[event.slot]["incoming"].append(value)
-        elif isinstance(event, Tightened) and bolt_slot(event.bolt) in in_slot:
-            in_slot[bolt_slot(event.bolt)]["tightenings"].append(_selected(event, _TIGHTENING_KEYS))
-    return parts
+    return [_part(part) for part in PackState.of(events).history]
+
+
+def _part(part: Part) -> dict[str, Any]:
+    removed = part.removed
+    return payload(part.installed) | {
+        "removed_reason": None if removed is None else removed.reason,
+        "removed_cause": None if removed is None else removed.cause or None,
+        "incoming": [{"name": one.name, "unit": one.unit, "values": list(one.values)} for one in part.incoming],
+        "tightenings": [_selected(event, _TIGHTENING_KEYS) for event in part.tightenings],
+    }
 
 
 def _steps(events: Sequence[Event], opened: AttemptOpened, closed: AttemptClosed | None) -> list[dict[str, Any]]:

@@ -6,25 +6,23 @@ The next attempt's log begins with all of that, so that it tells of the pack by 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from bmsctl.domain.events import (
-    ActionDone,
     ActionIntended,
     ActionUnknown,
     Event,
     IncomingMeasured,
     Measured,
     ModuleAccepted,
-    PartInstalled,
     PartRemoved,
     StepFinished,
     StepKept,
     StepRepeated,
-    Tightened,
 )
 from bmsctl.domain.incoming import AGE
-from bmsctl.domain.parts import TRAY, bolt_of, bolt_slot, coming_off, held_by, kind_of, measured_as, sort_of
+from bmsctl.domain.pack_state import PackState
+from bmsctl.domain.parts import TRAY, bolt_of, coming_off, held_by, kind_of, measured_as, sort_of
 from bmsctl.domain.recipe import StepRecipe
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import Refused
@@ -34,53 +32,15 @@ REPLACED, CAME_OFF = "replaced", "came_off"
 LOST = "the part came off before anybody knew whether it was done"
 
 
-@dataclass
-class Standing:
-    """A pack as events have left it.
-
-    `parts`: what is in, by slot, in the order installed, each with all that was told of it since. `accepted`: modules
-    measured for a slot, in it or not yet. `pending`: the action of which nobody knows whether it was done. `passed`:
-    steps that passed, with the record in which they were run.
-    """
-
-    parts: dict[str, list[Event]] = field(default_factory=dict)
-    accepted: dict[str, ModuleAccepted] = field(default_factory=dict)
-    pending: ActionIntended | None = None
-    passed: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, events: Iterable[Event], record_id: str = "") -> Standing:
-        """How the events of the attempt `record_id` have left the pack."""
-        standing = cls()
-        for event in events:
-            standing._take(event, record_id)
-        return standing
-
-    def _take(self, event: Event, record_id: str) -> None:
-        if isinstance(event, ModuleAccepted):
-            self.accepted[event.slot] = event
-        elif isinstance(event, PartInstalled):
-            self.parts[event.slot] = [event]
-        elif isinstance(event, PartRemoved):
-            self.parts.pop(event.slot, None)
-            self.accepted.pop(event.slot, None)
-        elif isinstance(event, IncomingMeasured | Tightened):
-            slot = event.slot if isinstance(event, IncomingMeasured) else bolt_slot(event.bolt)
-            self.parts.get(slot, []).append(event)
-        elif isinstance(event, ActionIntended):
-            self.pending = event
-        elif isinstance(event, ActionDone | ActionUnknown):
-            self.pending = None
-        elif isinstance(event, StepKept):
-            self.passed[event.step] = event.record_id
+def passed_steps(events: Iterable[Event], record_id: str) -> dict[str, str]:
+    """Steps that passed in the attempt `record_id` or were kept by it, each with the record in which it was run."""
+    passed: dict[str, str] = {}
+    for event in events:
+        if isinstance(event, StepKept):
+            passed[event.step] = event.record_id
         elif isinstance(event, StepFinished) and event.verdict is Verdict.PASS:
-            self.passed[event.step] = record_id
-
-    def installed(self, slot: str) -> PartInstalled:
-        """The part in a slot; LookupError if it is empty."""
-        part = self.parts[slot][0]
-        assert isinstance(part, PartInstalled)
-        return part
+            passed[event.step] = record_id
+    return passed
 
 
 def continued(
@@ -100,24 +60,24 @@ def continued(
     Raises:
         Refused: a part to be replaced is not in the pack, or is its tray.
     """
-    standing = Standing.of(earlier, record_id)
-    off = _coming_off(standing.parts, replaced, modules)
+    pack, passed = PackState.of(earlier), passed_steps(earlier, record_id)
+    off = _coming_off(pack.parts, replaced, modules)
     sorts = {sort_of(slot) for slot in off}
-    kept = [step.run for step in steps if step.run in standing.passed and sorts.isdisjoint(step.names("redo_after"))]
+    kept = [step.run for step in steps if step.run in passed and sorts.isdisjoint(step.names("redo_after"))]
     events: list[Event] = []
-    for slot, told in standing.parts.items():
-        if slot in standing.accepted:
-            events.append(standing.accepted[slot])
-        events += told
-    waiting = [slot for slot in standing.accepted if slot not in standing.parts]
-    events += [standing.accepted[slot] for slot in waiting if _measured_by(slot, steps) in kept]
-    events += _unanswered(standing.pending, off)
+    for slot, part in pack.parts.items():
+        if slot in pack.accepted:
+            events.append(pack.accepted[slot])
+        events += [part.installed, *part.told]
+    waiting = [slot for slot in pack.accepted if slot not in pack.parts]
+    events += [pack.accepted[slot] for slot in waiting if _measured_by(slot, steps) in kept]
+    events += _unanswered(pack.pending, off)
     for slot in reversed(off):
-        under = [each for each in replaced if slot in coming_off(each, standing.parts, modules)]
+        under = [each for each in replaced if slot in coming_off(each, pack.parts, modules)]
         came_off = f"came off with {', '.join(under)}"
         why, cause = ("replaced", REPLACED) if slot in replaced else (came_off, CAME_OFF)
-        events.append(PartRemoved(slot, standing.installed(slot).serial, why, cause))
-    events += [StepKept(run, standing.passed[run]) for run in kept]
+        events.append(PartRemoved(slot, pack.parts[slot].installed.serial, why, cause))
+    events += [StepKept(run, passed[run]) for run in kept]
     return events
 
 

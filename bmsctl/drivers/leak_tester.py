@@ -19,11 +19,11 @@ import numpy as np
 
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.links import SerialLink
-from bmsctl.domain.ports import Decay, LeakTest
+from bmsctl.domain.ports import LeakTest, PressureDecay
 from bmsctl.errors import DeviceError, DeviceRefused, DeviceRestarted, DeviceTimeout, LinkDown, ReplyInvalid, TxFull
 from bmsctl.protocols import leak_tester, modbus_rtu
-from bmsctl.protocols.leak_tester import Course, Phase, Result, Sample, Settings
-from bmsctl.protocols.modbus_rtu import ExceptionCode, Function, Refusal, Replies, Reply, Request
+from bmsctl.protocols.leak_tester import Phase, Result, Sample, Settings, StatusBlock
+from bmsctl.protocols.modbus_rtu import ExceptionCode, ExceptionResponse, Function, Replies, Reply, Request
 
 DEVICE = "leak_tester"
 ANSWER_WITHIN_S = 0.2
@@ -41,7 +41,7 @@ TEMPERATURE_C = (-10.0, 60.0)
 PRESSURE_SHARE = (-0.2, 1.5)
 """What can be: of the atmosphere, of the air in a pack, and of the test pressure."""
 
-_REFUSED = {
+_EXCEPTIONS = {
     ExceptionCode.ILLEGAL_FUNCTION: "does not know this function; its firmware does not fit",
     ExceptionCode.ILLEGAL_ADDRESS: "has no such register; its firmware does not fit",
     ExceptionCode.ILLEGAL_VALUE: "does not take these settings; check channel, pressure and times in the recipe",
@@ -56,7 +56,7 @@ class ModbusLeakTester:
     def __init__(self, serial: SerialLink) -> None:
         self._serial = serial
         self._replies = Replies()
-        self._waiting: asyncio.Future[Reply | Refusal] | None = None
+        self._waiting: asyncio.Future[Reply | ExceptionResponse] | None = None
         self._tag = 0
         self._wanted_tag: int | None = None
         self.strays = 0
@@ -74,7 +74,7 @@ class ModbusLeakTester:
         except ValueError as error:
             raise ReplyInvalid(DEVICE, f"{error}; check its firmware") from None
 
-    async def test(self, lease: Lease, wanted: LeakTest) -> Decay:
+    async def test(self, lease: Lease, wanted: LeakTest) -> PressureDecay:
         """As the port says.
 
         Raises:
@@ -84,7 +84,7 @@ class ModbusLeakTester:
         """
         settings = Settings(wanted.channel, wanted.pressure, wanted.fill, wanted.settle, wanted.test)
         await self._set_up(lease, settings)
-        number = (await self._course(lease, 0)).test % leak_tester.TESTS + 1
+        number = (await self._status(lease, 0)).test % leak_tester.TESTS + 1
         try:
             await self._write(lease, leak_tester.TEST, (number,))
             samples = await self._record(lease, settings, number)
@@ -98,12 +98,12 @@ class ModbusLeakTester:
         loop = asyncio.get_running_loop()
         vented_s = loop.time() + VENTED_WITHIN_S
         while True:
-            course = await self._course(lease, 0)
-            if course.phase is Phase.VENTED and abs(course.pressure_pa) <= leak_tester.VENTED_PA:
+            status = await self._status(lease, 0)
+            if status.phase is Phase.VENTED and abs(status.pressure_pa) <= leak_tester.VENTED_PA:
                 return
             if loop.time() > vented_s:
                 text = (
-                    f"does not vent, {course.pressure_pa:.0f} Pa are left; touch neither hose nor cover, vent by hand"
+                    f"does not vent, {status.pressure_pa:.0f} Pa are left; touch neither hose nor cover, vent by hand"
                 )
                 raise DeviceTimeout(DEVICE, text)
             lease.quiet_for(VENT_POLL_S)
@@ -137,27 +137,27 @@ class ModbusLeakTester:
         tested_s = loop.time() + settings.fill_s + settings.settle_s + settings.test_s + LATE_S
         samples: list[Sample] = []
         while True:
-            course = await self._course(lease, len(samples))
-            _check_running(course, number)
-            if course.first == len(samples):
-                samples.extend(course.samples)
-            if course.phase is Phase.VENTED and len(samples) >= course.taken:
+            status = await self._status(lease, len(samples))
+            _check_running(status, number)
+            if status.first == len(samples):
+                samples.extend(status.samples)
+            if status.phase is Phase.VENTED and len(samples) >= status.taken:
                 break
-            if loop.time() > tested_s + (VENTED_WITHIN_S if course.phase is Phase.VENT else 0.0):
-                text = f"is still in phase {course.phase.name.lower()}; see its display, vent the part by hand"
+            if loop.time() > tested_s + (VENTED_WITHIN_S if status.phase is Phase.VENT else 0.0):
+                text = f"is still in phase {status.phase.name.lower()}; see its display, vent the part by hand"
                 raise DeviceTimeout(DEVICE, text)
-            if len(samples) >= course.taken:
+            if len(samples) >= status.taken:
                 lease.quiet_for(POLL_S)
                 await asyncio.sleep(POLL_S)
-        _check_result(course)
+        _check_result(status)
         if len(samples) != settings.samples:
             raise ReplyInvalid(DEVICE, f"has taken {len(samples)} samples instead of {settings.samples}; test again")
         return samples
 
-    async def _course(self, lease: Lease, first: int) -> Course:
-        block = await self._ask(lease, Function.READ_INPUT, leak_tester.COURSE, leak_tester.COURSE_COUNT, first)
+    async def _status(self, lease: Lease, first: int) -> StatusBlock:
+        block = await self._ask(lease, Function.READ_INPUT, leak_tester.STATUS, leak_tester.STATUS_COUNT, first)
         try:
-            return leak_tester.decode_course(block)
+            return leak_tester.decode_status(block)
         except ValueError as error:
             raise ReplyInvalid(DEVICE, f"{error}; check its firmware") from None
 
@@ -194,7 +194,7 @@ class ModbusLeakTester:
         damaged = self.damaged
         self._replies.expect(request)
         self._wanted_tag = tag
-        waiting: asyncio.Future[Reply | Refusal] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[Reply | ExceptionResponse] = asyncio.get_running_loop().create_future()
         self._waiting = waiting
         try:
             self._serial.write(modbus_rtu.encode_request(request), lease)
@@ -210,8 +210,8 @@ class ModbusLeakTester:
                 self._replies.expect(None)
                 self._waiting = None
         lease.touch()
-        if isinstance(reply, Refusal):
-            raise DeviceRefused(DEVICE, _REFUSED.get(reply.code, f"refuses with code {reply.code}"))
+        if isinstance(reply, ExceptionResponse):
+            raise DeviceRefused(DEVICE, _EXCEPTIONS.get(reply.code, f"refuses with code {reply.code}"))
         return reply
 
     def _take(self, data: bytes, t_s: float) -> None:
@@ -224,25 +224,25 @@ class ModbusLeakTester:
                 self._waiting.set_result(reply)
 
 
-def _check_running(course: Course, number: int) -> None:
+def _check_running(status: StatusBlock, number: int) -> None:
     """Raise unless it is this test that runs, or has ended by itself."""
-    if course.test == number:
+    if status.test == number:
         return
-    if course.result is Result.STOPPED:
+    if status.result is Result.STOPPED:
         raise DeviceRefused(DEVICE, "its test was stopped; test again")
     raise DeviceRestarted(DEVICE, "has restarted and lost its test; check its supply")
 
 
-def _check_result(course: Course) -> None:
+def _check_result(status: StatusBlock) -> None:
     """Raise unless a decay was recorded."""
-    if course.result is Result.NO_PRESSURE:
+    if status.result is Result.NO_PRESSURE:
         text = "filling raised no pressure: nothing is connected, or it is open; check hose, plugs and cover"
         raise DeviceRefused(DEVICE, text)
-    if course.result not in (Result.DONE, Result.GROSS_LEAK):
-        raise DeviceRefused(DEVICE, f"its test ended as {course.result.name.lower()}; test again")
+    if status.result not in (Result.DONE, Result.GROSS_LEAK):
+        raise DeviceRefused(DEVICE, f"its test ended as {status.result.name.lower()}; test again")
 
 
-def _decay(samples: list[Sample], settings: Settings) -> Decay:
+def _decay(samples: list[Sample], settings: Settings) -> PressureDecay:
     """The samples as arrays.
 
     Raises:
@@ -262,4 +262,4 @@ def _decay(samples: list[Sample], settings: Settings) -> Decay:
     if longest >= STUCK_SAMPLES:
         raise ReplyInvalid(DEVICE, f"stuck: {longest} identical pressures; check its transducer")
     time_s = leak_tester.SAMPLE_S * np.arange(len(samples), dtype=np.float64)
-    return Decay(time_s, pressure_pa, temperature_c, atmosphere_pa)
+    return PressureDecay(time_s, pressure_pa, temperature_c, atmosphere_pa)

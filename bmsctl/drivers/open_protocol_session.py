@@ -18,7 +18,7 @@ from bmsctl.domain.lease import Lease
 from bmsctl.domain.links import SerialLink
 from bmsctl.errors import DeviceRefused, DeviceRestarted, DeviceTimeout, LeaseRevoked, LinkDown, ReplyInvalid, TxFull
 from bmsctl.protocols import open_protocol as op
-from bmsctl.protocols.open_protocol import Malformed, Message, Refusal
+from bmsctl.protocols.open_protocol import ErrorCode, Malformed, Message
 
 DEVICE = "nutrunner"
 ANSWER_WITHIN_S = 0.5
@@ -37,29 +37,29 @@ _ACKNOWLEDGEMENTS: dict[int, Message] = {
     op.mid_of(op.AlarmStatus): op.AcknowledgeAlarmStatus(),
     op.mid_of(op.AlarmAcknowledged): op.AcknowledgeAlarmAcknowledged(),
 }
-_HARMLESS: dict[type[Message], Refusal] = {
-    op.CommunicationStart: Refusal.CLIENT_ALREADY_CONNECTED,
-    op.SubscribeResults: Refusal.RESULTS_ALREADY_SUBSCRIBED,
-    op.SubscribeAlarms: Refusal.ALARMS_ALREADY_SUBSCRIBED,
-    op.RequestOldResult: Refusal.TIGHTENING_ID_NOT_FOUND,
+_HARMLESS: dict[type[Message], ErrorCode] = {
+    op.CommunicationStart: ErrorCode.CLIENT_ALREADY_CONNECTED,
+    op.SubscribeResults: ErrorCode.RESULTS_ALREADY_SUBSCRIBED,
+    op.SubscribeAlarms: ErrorCode.ALARMS_ALREADY_SUBSCRIBED,
+    op.RequestOldResult: ErrorCode.TIGHTENING_ID_NOT_FOUND,
 }
 """The one refusal of a message that is an answer: it is so already, or there is none."""
 _REPORT = "look the code up in the controller's manual, and report this record"
 _ADVICE: dict[int, str] = {
-    Refusal.PARAMETER_SET_NOT_PRESENT: "put the parameter set into the controller, or correct the recipe",
-    Refusal.PARAMETER_SET_CANNOT_BE_SET: "let go of the trigger, and end what is set at the controller by hand",
-    Refusal.PARAMETER_SET_NOT_RUNNING: "end the job that is selected at the controller",
-    Refusal.VIN_NOT_GRANTED: "let the controller take its VIN from Open Protocol",
-    Refusal.PROTOCOL_BUSY: "disconnect the controller's other client",
-    Refusal.CLIENT_ALREADY_CONNECTED: "disconnect the controller's other client",
-    Refusal.CONTROL_NOT_GRANTED: "allow programming by Open Protocol at the controller",
-    Refusal.COMMANDS_DISABLED: "allow Open Protocol commands at the controller",
-    Refusal.TOOL_INACCESSIBLE: "check the tool and its cable",
-    Refusal.TOOL_IN_USE: "let go of the trigger, and start again",
-    Refusal.COMMAND_FAILED: "see what the controller's display says",
-    Refusal.CONTROLLER_TIMEOUT: "start again; if it stays so, restart the controller",
-    Refusal.REVISION_UNSUPPORTED: "update the controller's software",
-    Refusal.UNKNOWN_MID: "update the controller's software",
+    ErrorCode.PARAMETER_SET_NOT_PRESENT: "put the parameter set into the controller, or correct the recipe",
+    ErrorCode.PARAMETER_SET_CANNOT_BE_SET: "let go of the trigger, and end what is set at the controller by hand",
+    ErrorCode.PARAMETER_SET_NOT_RUNNING: "end the job that is selected at the controller",
+    ErrorCode.VIN_NOT_GRANTED: "let the controller take its VIN from Open Protocol",
+    ErrorCode.PROTOCOL_BUSY: "disconnect the controller's other client",
+    ErrorCode.CLIENT_ALREADY_CONNECTED: "disconnect the controller's other client",
+    ErrorCode.CONTROL_NOT_GRANTED: "allow programming by Open Protocol at the controller",
+    ErrorCode.COMMANDS_DISABLED: "allow Open Protocol commands at the controller",
+    ErrorCode.TOOL_INACCESSIBLE: "check the tool and its cable",
+    ErrorCode.TOOL_IN_USE: "let go of the trigger, and start again",
+    ErrorCode.COMMAND_FAILED: "see what the controller's display says",
+    ErrorCode.CONTROLLER_TIMEOUT: "start again; if it stays so, restart the controller",
+    ErrorCode.REVISION_UNSUPPORTED: "update the controller's software",
+    ErrorCode.UNKNOWN_MID: "update the controller's software",
 }
 
 
@@ -144,7 +144,7 @@ class OpenProtocolSession:
         self._serial.write(_encoded(message))
 
     def _require_harmless(self, message: Message, error: op.CommandError) -> None:
-        if error.code == Refusal.INVALID_DATA:
+        if error.code == ErrorCode.INVALID_DATA:
             self.open = False
             raise DeviceRestarted(DEVICE, f"{error.text}; it has no session any more, check its supply")
         if error.code != _HARMLESS.get(type(message)):

@@ -186,7 +186,7 @@ def _closed(why: str | None) -> DeviceRefused:
 
 def _told(instruction: Instruction) -> str:
     """An instruction as it is shown: what to do to what; details on a line of their own."""
-    done_to = f"{instruction.deed.upper()} {instruction.part}".rstrip()
+    done_to = f"{instruction.task.upper()} {instruction.part}".rstrip()
     lines = [f"{done_to}: {instruction.text}", *([f"  {instruction.detail}"] if instruction.detail else [])]
     return "\n".join(map(_printable, lines))
 

@@ -13,7 +13,7 @@ TAG, FIRST, TEST, SETTINGS = 0, 1, 2, 3
 """Addresses of holding registers; what is read of them begins with the tag."""
 HOLDING_COUNT = 9
 IDENTITY, IDENTITY_COUNT = 0x0000, 33
-COURSE, COURSE_COUNT = 0x0100, 123
+STATUS, STATUS_COUNT = 0x0100, 123
 """Input registers."""
 
 STOP = 0
@@ -76,7 +76,7 @@ class Sample(NamedTuple):
     atmosphere_pa: float
 
 
-class Course(NamedTuple):
+class StatusBlock(NamedTuple):
     """Status, and a page of samples from number `first` on."""
 
     tag: int
@@ -131,18 +131,18 @@ def decode_identity(registers: Sequence[int]) -> str:
     return text
 
 
-def encode_course(course: Course) -> tuple[int, ...]:
-    """Block COURSE."""
-    status = (course.tag, course.test, course.phase, course.result, round(course.pressure_pa * _PER_PASCAL))
-    data = _STATUS.pack(*status, course.taken, course.first)
-    for pressure_pa, temperature_c, atmosphere_pa in course.samples:
+def encode_status(status: StatusBlock) -> tuple[int, ...]:
+    """Block STATUS."""
+    head = (status.tag, status.test, status.phase, status.result, round(status.pressure_pa * _PER_PASCAL))
+    data = _STATUS.pack(*head, status.taken, status.first)
+    for pressure_pa, temperature_c, atmosphere_pa in status.samples:
         temperature = round((temperature_c - _OFFSET_C) * _PER_KELVIN)
         data += _SAMPLE.pack(round(pressure_pa * _PER_PASCAL), temperature, round(atmosphere_pa * _PER_PASCAL))
-    return _registers(data.ljust(2 * COURSE_COUNT, b"\0"))
+    return _registers(data.ljust(2 * STATUS_COUNT, b"\0"))
 
 
-def decode_course(registers: Sequence[int]) -> Course:
-    """What block COURSE says.
+def decode_status(registers: Sequence[int]) -> StatusBlock:
+    """What block STATUS says.
 
     Raises:
         ValueError: there is no such phase or result.
@@ -154,7 +154,7 @@ def decode_course(registers: Sequence[int]) -> Course:
         Sample(pressure / _PER_PASCAL, _OFFSET_C + temperature / _PER_KELVIN, atmosphere / _PER_PASCAL)
         for pressure, temperature, atmosphere in _SAMPLE.iter_unpack(data[_STATUS.size :][: shown * _SAMPLE.size])
     )
-    return Course(tag, test, Phase(phase), Result(result), pressure / _PER_PASCAL, taken, first, samples)
+    return StatusBlock(tag, test, Phase(phase), Result(result), pressure / _PER_PASCAL, taken, first, samples)
 
 
 def _registers(data: bytes) -> tuple[int, ...]:

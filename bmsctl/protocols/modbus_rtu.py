@@ -20,10 +20,10 @@ READ_MAX, WRITE_MAX = 125, 123
 """Registers in one telegram."""
 REGISTERS = 1 << 16
 
-_REFUSED = 0x80
+_EXCEPTION = 0x80
 _POLYNOMIAL = 0xA001
 _HEAD = struct.Struct(">BBHH")
-_REFUSAL_BYTES = 5
+_EXCEPTION_BYTES = 5
 _CRC_BYTES = 2
 
 
@@ -69,7 +69,7 @@ class Reply(NamedTuple):
     values: tuple[int, ...] = ()
 
 
-class Refusal(NamedTuple):
+class ExceptionResponse(NamedTuple):
     """Not done."""
 
     code: ExceptionCode
@@ -79,7 +79,7 @@ class _Found(NamedTuple):
     """A telegram at the head of some bytes: its length, and what it says."""
 
     size: int
-    content: Request | Reply | Refusal
+    content: Request | Reply | ExceptionResponse
 
 
 Look = Callable[[bytes], _Found | int | None]
@@ -130,9 +130,9 @@ def encode_reply(request: Request, values: Sequence[int] = ()) -> bytes:
     return _sealed(_acknowledged(request))
 
 
-def encode_refusal(request: Request, code: ExceptionCode) -> bytes:
+def encode_exception(request: Request, code: ExceptionCode) -> bytes:
     """The answer to a request that was not done, as it goes over the line."""
-    return _sealed(bytes((request.unit, request.function | _REFUSED, code)))
+    return _sealed(bytes((request.unit, request.function | _EXCEPTION, code)))
 
 
 class Requests:
@@ -185,7 +185,7 @@ class Replies:
         self._expected = request
         self._rest = b""
 
-    def feed(self, data: bytes) -> list[Reply | Refusal]:
+    def feed(self, data: bytes) -> list[Reply | ExceptionResponse]:
         """The answers that `data` completes."""
         found, self._rest, skipped = _search(self._rest + data, self._look)
         self.damaged += skipped
@@ -195,12 +195,12 @@ class Replies:
         request = self._expected
         if request is None or data[0] != request.unit:
             return None
-        if len(data) < _REFUSAL_BYTES:
-            return _REFUSAL_BYTES
-        if data[1] == request.function | _REFUSED:
+        if len(data) < _EXCEPTION_BYTES:
+            return _EXCEPTION_BYTES
+        if data[1] == request.function | _EXCEPTION:
             if data[2] not in tuple(ExceptionCode):
                 return None
-            return _whole(data, 3, lambda: Refusal(ExceptionCode(data[2])))
+            return _whole(data, 3, lambda: ExceptionResponse(ExceptionCode(data[2])))
         if data[1] != request.function:
             return None
         if request.function in READING:
@@ -212,12 +212,12 @@ class Replies:
         return _whole(data, _HEAD.size, Reply)
 
 
-def _search(data: bytes, look: Look) -> tuple[list[Request | Reply | Refusal], bytes, int]:
+def _search(data: bytes, look: Look) -> tuple[list[Request | Reply | ExceptionResponse], bytes, int]:
     """All telegrams in some bytes, what may be the beginning of one more, and how many bytes were skipped.
 
     What looks like a beginning does not hide a whole telegram behind it.
     """
-    found: list[Request | Reply | Refusal] = []
+    found: list[Request | Reply | ExceptionResponse] = []
     skipped = at = 0
     begun: int | None = None
     while at < len(data):
@@ -235,7 +235,7 @@ def _search(data: bytes, look: Look) -> tuple[list[Request | Reply | Refusal], b
     return found, b"" if begun is None else data[begun:], skipped
 
 
-def _whole(data: bytes, size: int, content: Callable[[], Request | Reply | Refusal]) -> _Found | int | None:
+def _whole(data: bytes, size: int, content: Callable[[], Request | Reply | ExceptionResponse]) -> _Found | int | None:
     """A telegram of `size` bytes before its CRC: its content if the CRC is right."""
     end = size + _CRC_BYTES
     if len(data) < end:

@@ -13,15 +13,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".svg", ".png")
-STYLE = {
-    "font.size": 10,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "svg.hashsalt": "bmsctl",
-    "svg.fonttype": "none",
-}
 
 
 class FigureError(BmsctlError):
@@ -47,7 +38,17 @@ def figure(path: Path, width: float = 10.0, height: float = 5.6) -> Iterator[Fig
         from matplotlib.figure import Figure
     except ImportError as error:
         raise FigureError(f"pictures need matplotlib: pip install 'bmsctl[analysis]' ({error})") from error
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(
+        {
+            "font.size": 10,
+            "axes.grid": True,
+            "grid.alpha": 0.3,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "svg.hashsalt": "bmsctl",
+            "svg.fonttype": "none",
+        }
+    ):
         drawing = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(drawing)
         yield drawing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bmsctl.domain.recipe import Recipe, StepRecipe
+from bmsctl.domain.recipe import STACKING, Recipe, StepRecipe
 
 BOLTED = ("bolts", "busbars", "cover_bolts")
 """Steps that tighten bolts."""
@@ -13,9 +13,9 @@ BOLTED = ("bolts", "busbars", "cover_bolts")
 
 @dataclass(frozen=True)
 class LeakPort:
-    """How a volume is tested for leaks: work instruction, pneumatic channel, gauge pressure in pascals."""
+    """A port by its name, and how what is behind it is tested: pneumatic channel, gauge pressure in pascals."""
 
-    instruction: str
+    name: str
     channel: int
     pressure_pa: float
 
@@ -38,7 +38,7 @@ class Drawing:
     @classmethod
     def of(cls, recipe: Recipe) -> Drawing:
         """What the recipe of a pack type says of it."""
-        steps = {step.run: step for step in recipe.steps("stacking")}
+        steps = {step.run: step for step in recipe.steps(STACKING)}
         bolted = [steps[run] for run in BOLTED]
         hvil = steps.get("hvil_loop")
         return cls(
@@ -70,4 +70,4 @@ def _nominal_nm(step: StepRecipe) -> float:
 def _leak_port(step: StepRecipe | None) -> LeakPort | None:
     if step is None:
         return None
-    return LeakPort(step.text("connect"), step.count("channel"), step.quantity("test_pressure"))
+    return LeakPort(step.text("port"), step.count("channel"), step.quantity("test_pressure"))

@@ -1,14 +1,11 @@
-"""What a person's hands change when an instruction has been followed.
-
-A person who reads "couple the ports" knows the hose from its name in the work instruction; so does this one.
-"""
+"""What a person's hands change when an instruction has been followed, by its task and part and not by its words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from bmsctl.domain.parts import COVER, kind_of, number_of
-from bmsctl.domain.ports import Deed, Instruction
+from bmsctl.domain.parts import COVER, HARNESS, bolt_of, kind_of, number_of
+from bmsctl.domain.ports import Instruction, ManualTask
 from bmsctl.protocols.part_label import encode_label
 from firmware_stubs.assembly.build import PackUnderConstruction
 from firmware_stubs.assembly.leaks import Volumes
@@ -17,7 +14,7 @@ from firmware_stubs.assembly.probes import Frame, Probes
 
 
 class Hands:
-    """Call it with an instruction when its deed is done. `label`: content of the label before the scanner."""
+    """Call it with an instruction when its task is done. `label`: content of the label before the scanner."""
 
     def __init__(
         self,
@@ -34,24 +31,24 @@ class Hands:
         self._printed, self._pull = printed, pull
         self._brought: dict[int, Module] = {}
         self.label: str | None = label
-        self._deeds: dict[Deed, Callable[[Instruction], None]] = {
-            Deed.LOAD: self._load,
-            Deed.FETCH: self._fetch,
-            Deed.PROBE: self._probe,
-            Deed.PLACE: self._place,
-            Deed.TIGHTEN: lambda asked: self._pull(_bolt(asked.part)),
-            Deed.LOOSEN: self._loosen,
-            Deed.REMOVE: lambda asked: self._build.remove(asked.part),
-            Deed.CONNECT: self._connect,
-            Deed.OPEN: lambda asked: self._build.mate(asked.part, on=False),
-            Deed.CLOSE: lambda asked: self._build.mate(asked.part, on=True),
-            Deed.APPLY: self._apply,
+        self._tasks: dict[ManualTask, Callable[[Instruction], None]] = {
+            ManualTask.LOAD: self._load,
+            ManualTask.FETCH: self._fetch,
+            ManualTask.PROBE: self._probe,
+            ManualTask.PLACE: self._place,
+            ManualTask.TIGHTEN: lambda asked: self._pull(bolt_of(asked.part)),
+            ManualTask.LOOSEN: self._loosen,
+            ManualTask.REMOVE: lambda asked: self._build.remove(asked.part),
+            ManualTask.CONNECT: self._connect,
+            ManualTask.OPEN: lambda asked: self._build.mate(asked.part, on=False),
+            ManualTask.CLOSE: lambda asked: self._build.mate(asked.part, on=True),
+            ManualTask.APPLY: self._apply,
         }
 
     def __call__(self, instruction: Instruction) -> None:
-        deed = self._deeds.get(instruction.deed)
-        if deed is not None:
-            deed(instruction)
+        task = self._tasks.get(instruction.task)
+        if task is not None:
+            task(instruction)
 
     def _load(self, asked: Instruction) -> None:
         self._build.tray = True
@@ -90,20 +87,15 @@ class Hands:
         self.label = encode_label(module.label)
 
     def _loosen(self, asked: Instruction) -> None:
-        self._build.loosen(_bolt(asked.part))
+        self._build.loosen(bolt_of(asked.part))
 
     def _connect(self, asked: Instruction) -> None:
-        drawing = self._build.drawing
-        ports = [port for port in (drawing.coolant, drawing.housing) if port and port.instruction == asked.text]
-        for port in ports:
-            self._volumes.couple(port)
-        if not ports:
+        """The sense harness, or the leak tester's hose to one of the pack's ports."""
+        if asked.part == HARNESS:
             self._build.connect(on=True)
+        for port in (self._build.drawing.coolant, self._build.drawing.housing):
+            if port is not None and port.name == asked.part:
+                self._volumes.couple(port)
 
     def _apply(self, asked: Instruction) -> None:
         self.label = self._printed()
-
-
-def _bolt(part: str) -> str:
-    """The name of a bolt, or of the one that goes into a slot."""
-    return part.removeprefix("bolt ")

@@ -18,7 +18,7 @@ from typing import IO, Any, Protocol, TypeVar
 
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.links import CanFrame
-from bmsctl.domain.ports import Deed, Instruction, Operator
+from bmsctl.domain.ports import Instruction, ManualTask, Operator
 from bmsctl.domain.units import Second
 from firmware_stubs.sim.wires import SimWires
 
@@ -177,7 +177,7 @@ class _People:
         limit = Second(within or 0.0)
         if name == "qualified":
             return await self._operator.qualified(lease, said, limit)
-        instruction = Instruction(**said | {"deed": Deed(said["deed"])})
+        instruction = Instruction(**said | {"task": ManualTask(said["task"])})
         if name == "show":
             await self._operator.show(lease, instruction)
             return None

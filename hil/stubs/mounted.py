@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from bmsctl.domain.recipe import Recipe
+from bmsctl.domain.recipe import EOL, Recipe
 from bmsctl.errors import ScenarioError
 from firmware_stubs.defects import condition_of
 from firmware_stubs.disturbances import Disturbances
@@ -87,7 +87,7 @@ class MountedPack:
             ScenarioError: no such fault, not of this device, or not possible on this bench.
         """
         name = FAULT_NAMES.get(fault)
-        if name is None or device not in FAULTS[name].at("eol"):
+        if name is None or device not in FAULTS[name].at(EOL):
             raise ScenarioError(f"{fault!r} is no fault of {device!r}; `python -m hil campaign --list` tells which are")
         why = _impossible(name, device, self._layout)
         if why is not None:
@@ -119,5 +119,5 @@ class MountedPack:
 
 def _target(fault: Fault) -> str | None:
     """The device a fault is for, None if it is for the first that the step talks to."""
-    targets = FAULTS[fault.kind].at("eol")
+    targets = FAULTS[fault.kind].at(EOL)
     return fault.target or (targets[0] if len(targets) == 1 else None)

@@ -6,16 +6,17 @@ with is run several times between calibration loops, and the runs on a quiet mac
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from tests.bench.false_fail import Z_MIN
+from tests.bench.kernels import kernel_rows
+from tests.bench.rows import Row, figures
 
 RUNS = 7
 QUIET_OF = 9
@@ -42,31 +43,12 @@ FASTER = {
 """What would bring 1,000 times real time, by the file of a dear function."""
 
 
-class Row(NamedTuple):
-    """One goal: what was measured, what it is measured against, and what must hold."""
-
-    goal: str
-    ours: str
-    peer: str
-    value: float
-    limit: str
-    met: bool
-
-
 def calibrate() -> float:
     """CPU seconds of a fixed pure-Python loop."""
     started = time.process_time()
     for _ in range(CALIBRATION_LOOPS):
         pass
     return time.process_time() - started
-
-
-def figures(module: str, *arguments: str, fails: bool = False) -> dict[str, Any]:
-    """The JSON line a benchmark module prints in a process of its own, which `fails` allows to exit 1."""
-    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False)
-    if done.returncode not in ((0, 1) if fails else (0,)) or not done.stdout:
-        raise SystemExit(f"{module} exits {done.returncode}\n{done.stderr}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def wall_s(*command: str) -> float:
@@ -206,6 +188,7 @@ def main() -> int:
         lambda: [abort_row(notes)],
         start_up_rows,
         lambda: [false_fail_row(notes)],
+        kernel_rows,
     ]
     for part in measure:
         rows += part()

@@ -118,10 +118,10 @@ def check_kill(
     return left
 
 
-def shown(folder: Path, deed: str) -> list[float]:
-    """When the person was shown a deed that a device reports as done, by loop time."""
+def shown(folder: Path, task: str) -> list[float]:
+    """When the person was shown a task that a device reports as done, by loop time."""
     entries = [json.loads(line) for line in (folder / TAPE).read_text().splitlines()]
-    return [t_s for t_s, kind, *what in entries if (kind, *what[1:2]) == ("call", "show") and what[2]["deed"] == deed]
+    return [t_s for t_s, kind, *what in entries if (kind, *what[1:2]) == ("call", "show") and what[2]["task"] == task]
 
 
 def stored(store: Path) -> Record | None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 from bmsctl.compose.stacking import devices_of
 from bmsctl.domain.parts import TRAY, module_slot
-from bmsctl.domain.ports import Deed, Instruction, LeakTest
+from bmsctl.domain.ports import Instruction, LeakTest, ManualTask
 from bmsctl.domain.recipe import Recipe
 from bmsctl.domain.units import Ohm, Pascal, Second, Volt
 from bmsctl.domain.world import Site
@@ -48,9 +48,9 @@ class Hands:
     async def reset_plc(self) -> None:
         self.wiring.plc.reset()
 
-    def act(self, deed: Deed, part: str, text: str = "", detail: str = "") -> None:
+    def act(self, task: ManualTask, part: str, text: str = "", detail: str = "") -> None:
         """What an instruction asks for is done."""
-        self.wiring.operator.hands(Instruction(deed, part, text, detail))
+        self.wiring.operator.hands(Instruction(task, part, text, detail))
 
     def _hear(self, device: str, data: bytes) -> None:
         self.heard[device] += 1
@@ -83,8 +83,8 @@ class Stacking(AnyStation):
 
     async def frame_on_module(self) -> None:
         """A module that waits lies on the test table, with the contact frame on."""
-        self.hands.act(Deed.FETCH, module_slot(1), detail=self.waiting.serial)
-        self.hands.act(Deed.PROBE, module_slot(1))
+        self.hands.act(ManualTask.FETCH, module_slot(1), detail=self.waiting.serial)
+        self.hands.act(ManualTask.PROBE, module_slot(1))
 
     @property
     def waiting(self) -> Module:
@@ -122,7 +122,7 @@ class Stacking(AnyStation):
 
     async def hose_on_plate(self) -> None:
         """The leak tester's hose is on the coolant plate."""
-        self.hands.act(Deed.CONNECT, "", self.step("coolant_leak").text("connect"))
+        self.hands.act(ManualTask.CONNECT, self.step("coolant_leak").text("port"))
 
     def gauge_pa(self) -> float:
         """True pressure in what the leak tester has filled."""

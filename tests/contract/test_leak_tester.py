@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from bmsctl.domain.ports import Decay, LeakTest
+from bmsctl.domain.ports import LeakTest, PressureDecay
 from bmsctl.domain.units import Pascal, Second
 from bmsctl.errors import DeviceError, DeviceRefused, DeviceRestarted, LeaseRevoked
 from tests.contract.stacking import PRESSURE, SETTLE, TEST, Stacking
@@ -23,8 +23,10 @@ UNDER_WAY_S = 1.5
 LONG = Second(60.0)
 
 
-async def decay_of(station: Stacking, wanted: LeakTest | None = None) -> Decay:
-    decay: Decay = await station.devices.leak_tester.test(station.lease("leak_tester"), wanted or station.leak_test)
+async def decay_of(station: Stacking, wanted: LeakTest | None = None) -> PressureDecay:
+    decay: PressureDecay = await station.devices.leak_tester.test(
+        station.lease("leak_tester"), wanted or station.leak_test
+    )
     return decay
 
 
@@ -122,14 +124,29 @@ async def test_noise_costs_time_and_never_a_sample(station: Stacking) -> None:
     await decay_of(station)
 
 
-async def test_a_silent_tester_is_asked_to_vent_when_it_is_back(station: Stacking) -> None:
+async def test_a_silent_tester_is_vented_when_it_is_back(station: Stacking) -> None:
+    """Long before it would have ended its test by itself."""
     await station.hose_on_plate()
     testing = asyncio.create_task(decay_of(station, replace(station.leak_test, test=LONG)))
     await asyncio.sleep(UNDER_WAY_S)
     async with station.disturbed("serial.silent", "leak_tester"):
         with pytest.raises(DeviceError):
             await testing
-    station.devices.leak_tester.off()
+    station.leases.revoke_all()
+    began_s = station.now()
+    await station.devices.leak_tester.vented(station.lease("leak_tester"))
+    assert abs(station.gauge_pa()) < VENTED_PA
+    assert station.now() - began_s < LONG / 2
+
+
+async def test_a_test_that_is_cancelled_is_vented(station: Stacking) -> None:
+    await station.hose_on_plate()
+    testing = asyncio.create_task(decay_of(station, replace(station.leak_test, test=LONG)))
+    await asyncio.sleep(UNDER_WAY_S)
+    assert station.gauge_pa() > PRESSURE / 2
+    testing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await testing
     await station.until(lambda: abs(station.gauge_pa()) < VENTED_PA)
 
 

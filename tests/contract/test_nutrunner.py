@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bmsctl.domain.ports import Attained, Tightening
+from bmsctl.domain.ports import LimitStatus, Tightening
 from bmsctl.domain.units import Second
 from bmsctl.errors import DeviceError, DeviceRefused, DeviceRestarted, DeviceTimeout, LeaseRevoked
 from tests.contract.stacking import Stacking
@@ -63,14 +63,14 @@ async def test_a_tightening_is_told_whole(station: Stacking) -> None:
     limit = station.step("bolts").limit("torque")
     assert limit.low < made.torque < limit.high
     assert 0.0 < made.angle < 180.0
-    assert (made.ok, made.torque_status, made.angle_status) == (True, Attained.OK, Attained.OK)
+    assert (made.ok, made.torque_status, made.angle_status) == (True, LimitStatus.OK, LimitStatus.OK)
     assert made.at
 
 
 @pytest.mark.scenario('[[defect]]\nkind = "bolt_torque"\nbolt = "m1.1"\ntorque = "12 Nm"\n')
 async def test_what_is_not_right_is_a_result(station: Stacking) -> None:
     made = await bolted(station)
-    assert (made.ok, made.torque_status) == (False, Attained.LOW)
+    assert (made.ok, made.torque_status) == (False, LimitStatus.LOW)
     assert made.torque == pytest.approx(12.0, rel=0.05)
 
 

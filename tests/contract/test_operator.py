@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bmsctl.domain.ports import Deed, Instruction
+from bmsctl.domain.ports import Instruction, ManualTask
 from bmsctl.domain.units import Second
 from bmsctl.errors import DeviceRefused, DeviceTimeout, LeaseRevoked
 from tests.contract.people import Terminal
@@ -15,8 +15,8 @@ from tests.contract.station import FRESH_S
 
 pytestmark = [pytest.mark.stacking, pytest.mark.worlds("sim", "terminal")]
 
-LOAD = Instruction(Deed.LOAD, "tray", "Lay the tray on the carrier")
-SCAN = Instruction(Deed.FETCH, "module 1", "Scan the module's label", "M0000000001")
+LOAD = Instruction(ManualTask.LOAD, "tray", "Lay the tray on the carrier")
+SCAN = Instruction(ManualTask.FETCH, "module 1", "Scan the module's label", "M0000000001")
 WITHIN, BRIEFLY = Second(10.0), Second(0.5)
 LABEL = "295M24112R;M0000000001"
 

@@ -25,6 +25,7 @@ from bmsctl.domain.events import (
     StepStarted,
     Tightened,
 )
+from bmsctl.domain.pack_state import PackState
 from bmsctl.domain.parts import (
     BMS,
     COVER,
@@ -42,10 +43,10 @@ from bmsctl.domain.parts import (
 from bmsctl.domain.recipe import STACKING
 from bmsctl.domain.record import fold
 from bmsctl.domain.record_schema import SCHEMA
-from bmsctl.domain.rework import Standing
 from bmsctl.domain.verdict import Verdict
-from tests.support.fake_stacking import FOREIGN, MODULE, NOMINAL_NM, module
 from tests.support.small_stack import BOLTS, BUFFER, MODULES, SLOTS, SMALL, Moment, SmallPack
+from tests.support.stacking_far_end import FOREIGN, NOMINAL_NM
+from tests.support.stacking_parts import MODULE, module
 
 MOMENTS = st.builds(Moment, st.integers(1, 350))
 """A whole pack takes fewer."""
@@ -126,7 +127,7 @@ class Sequences(RuleBasedStateMachine):
     @precondition(closed)
     @rule(data=st.data())
     def rework(self, data: st.DataObject) -> None:
-        inside = [slot for slot in Standing.of(self.pack.log).parts if slot != TRAY]
+        inside = [slot for slot in PackState.of(self.pack.log).parts if slot != TRAY]
         least = 1 if self.pack.verdict is Verdict.PASS else 0
         slots = st.lists(st.sampled_from(inside), min_size=least, max_size=2, unique=True) if inside else st.just([])
         self.plant.labels.clear()
@@ -170,7 +171,7 @@ class Sequences(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_in_without_what_it_rests_on(self) -> None:
-        parts = Standing.of(self.pack.log).parts
+        parts = PackState.of(self.pack.log).parts
         for slot in parts:
             if kind_of(slot) == "bolt":
                 assert held_by(bolt_of(slot)) in parts
@@ -192,9 +193,9 @@ class Sequences(RuleBasedStateMachine):
 
     @invariant()
     def what_is_recorded_as_tight_is_tight(self) -> None:
-        for slot, told in Standing.of(self.pack.log).parts.items():
-            for event in told:
-                if isinstance(event, Tightened) and event.torque == NOMINAL_NM[event.parameter_set]:
+        for slot, part in PackState.of(self.pack.log).parts.items():
+            for event in part.tightenings:
+                if event.torque == NOMINAL_NM[event.parameter_set]:
                     assert self.plant.made[slot] == 1
                     assert self.plant.newest_of[slot] == event.tightening_id
 
@@ -236,11 +237,11 @@ class Sequences(RuleBasedStateMachine):
     def a_pack_that_passed_is_whole_and_right(self) -> None:
         if self.pack.verdict is not Verdict.PASS:
             return
-        standing = Standing.of(self.pack.log)
-        assert set(standing.parts) == WHOLE
-        assert standing.pending is None
+        state = PackState.of(self.pack.log)
+        assert set(state.parts) == WHOLE
+        assert state.pending is None
         for bolt in BOLTS:
-            (tightened,) = [event for event in standing.parts[bolt_slot(bolt)] if isinstance(event, Tightened)]
+            (tightened,) = state.tightenings(bolt)
             assert tightened.torque == NOMINAL_NM[tightened.parameter_set]
 
 

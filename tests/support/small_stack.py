@@ -30,17 +30,9 @@ from bmsctl.stations.stacking.devices import LEASED
 from bmsctl.stations.stacking.safe import StackingSafe
 from firmware_stubs.sim.loop import new_loop
 from tests.support.fake_devices import Call
-from tests.support.fake_stacking import (
-    CELLS,
-    RECIPE,
-    REST_V,
-    SERIAL,
-    TRAY,
-    Died,
-    FarEnd,
-    StackingBench,
-    module,
-)
+from tests.support.stacking_bench import Died, StackingBench
+from tests.support.stacking_far_end import FarEnd
+from tests.support.stacking_parts import CELLS, RECIPE, REST_V, SERIAL, TRAY, module
 
 MODULES = 2
 BOLTS = ("m1.1", "m1.5", "m2.1", "m2.5", "b1.1", "b2.1", "b3.1", "c1", "c26")

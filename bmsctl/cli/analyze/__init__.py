@@ -10,7 +10,6 @@ COMMANDS = {
     "insulation": ("bmsctl.cli.analyze.insulation", "Insulation resistance from recorded pole voltages."),
     "balance": ("bmsctl.cli.analyze.balance", "The shortest plan to balance a pack's cells."),
     "match": ("bmsctl.cli.analyze.match", "Modules that go together in packs."),
-    "canlog": ("bmsctl.cli.analyze.canlog", "Signals of CAN logs, decoded by DBC files."),
     "spc": ("bmsctl.cli.analyze.spc", "Capability and control charts, key by key."),
     "grr": ("bmsctl.cli.analyze.grr", "Repeatability and reproducibility of a measuring system."),
     "warmup": ("bmsctl.cli.analyze.warmup", "Compile the kernels into their cache."),

@@ -8,14 +8,14 @@ returns only values that passed their check (CRC, counter, tag, range), and touc
 """
 
 from bmsctl.domain.ports.assembly import (
-    Attained,
     BatteryReading,
     BatteryTester,
-    Decay,
     LeakTest,
     LeakTester,
+    LimitStatus,
     ModuleSelector,
     Nutrunner,
+    PressureDecay,
     Tightening,
 )
 from bmsctl.domain.ports.bms import (
@@ -44,11 +44,11 @@ from bmsctl.domain.ports.instruments import (
 )
 from bmsctl.domain.ports.matrix import Matrix, Route
 from bmsctl.domain.ports.people import (
-    Deed,
     Genealogy,
     IncomingModule,
     Instruction,
     LabelPrinter,
+    ManualTask,
     Mes,
     ModuleData,
     Operator,
@@ -59,7 +59,6 @@ from bmsctl.domain.ports.plc import Challenge, Plc, PlcStatus, PlcVoltages, Stat
 
 __all__ = [
     "F64",
-    "Attained",
     "BatteryReading",
     "BatteryTester",
     "Bms",
@@ -69,8 +68,6 @@ __all__ = [
     "Challenge",
     "Cycler",
     "CyclerReading",
-    "Decay",
-    "Deed",
     "Digitizer",
     "DigitizerReading",
     "Dtc",
@@ -82,7 +79,9 @@ __all__ = [
     "LabelPrinter",
     "LeakTest",
     "LeakTester",
+    "LimitStatus",
     "LvSupply",
+    "ManualTask",
     "Matrix",
     "Mes",
     "ModuleData",
@@ -97,6 +96,7 @@ __all__ = [
     "Plc",
     "PlcStatus",
     "PlcVoltages",
+    "PressureDecay",
     "Recording",
     "Relay",
     "ResistanceReading",

@@ -37,7 +37,7 @@ class BatteryTester(Protocol):
         ...
 
 
-class Attained(StrEnum):
+class LimitStatus(StrEnum):
     """How a quantity of a tightening lies to the controller's own limits."""
 
     LOW, OK, HIGH = "low", "ok", "high"
@@ -56,9 +56,9 @@ class Tightening:
     parameter_set: int
     ok: bool
     torque: Newtonmetre
-    torque_status: Attained
+    torque_status: LimitStatus
     angle: Degree
-    angle_status: Attained
+    angle_status: LimitStatus
     at: str
 
 
@@ -125,7 +125,7 @@ class LeakTest:
 
 
 @dataclass(frozen=True, slots=True)
-class Decay:
+class PressureDecay:
     """Settling and test phase of a leak test, sampled: (n,) each, from the end of filling on.
 
     `time_s` counts from then; `pressure_pa` is gauge; `temperature_c` is that of the air in the volume;
@@ -145,7 +145,7 @@ class LeakTester(Protocol):
         """Maker, model, serial number and firmware, as the device reports them."""
         ...
 
-    async def test(self, lease: Lease, wanted: LeakTest) -> Decay:
+    async def test(self, lease: Lease, wanted: LeakTest) -> PressureDecay:
         """Set up, read back, fill, settle, record, vent.
 
         Raises:

@@ -19,7 +19,7 @@ class Scanner(Protocol):
         ...
 
 
-class Deed(StrEnum):
+class ManualTask(StrEnum):
     """What the person at a station is asked to do."""
 
     DOCK = "dock"
@@ -44,7 +44,7 @@ class Instruction:
     words; `detail` is what else the person needs: the serial to fetch, the orientation.
     """
 
-    deed: Deed
+    task: ManualTask
     part: str
     text: str
     detail: str = ""

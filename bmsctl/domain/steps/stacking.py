@@ -20,15 +20,16 @@ from bmsctl.domain.steps.spec import (
     quantity,
 )
 
-REDO_AFTER = {"redo_after": NAMES}
+_REDO_AFTER = {"redo_after": NAMES}
 """Kinds of part (see `domain.parts`) whose replacement the step does not survive."""
-SIGNED = ParamSpec(Kind.QUANTITY, "Pa", signed=True)
-TEMPERATURE = ParamSpec(Kind.QUANTITY, "degC", signed=True)
-STOPS = GateRule(blocks=(Gate.RUN,))
+_GAUGE_PRESSURE = ParamSpec(Kind.QUANTITY, "Pa", signed=True)
+_TEMPERATURE = ParamSpec(Kind.QUANTITY, "degC", signed=True)
+_STOPS_THE_RUN = GateRule(blocks=(Gate.RUN,))
 """Nothing is built onto what is not right."""
 
-VOLTMETER = {"voltage_range": quantity("V"), "resistance_range": quantity("Ohm")}
-INSULATION = {
+_BATTERY_TESTER = {"voltage_range": quantity("V"), "resistance_range": quantity("Ohm")}
+"""The battery tester's ranges, by their ends."""
+_INSULATION_TESTER = {
     "test_voltage": quantity("V"),
     "test_time": quantity("s"),
     "u95_knee": quantity("Ohm"),
@@ -37,11 +38,11 @@ INSULATION = {
 }
 """Uncertainty of the insulation tester in per cent of the reading, below and above a resistance."""
 
-_TIGHTENED: dict[str, MeasureSpec] = {
+_BOLT_MEASURES: dict[str, MeasureSpec] = {
     "torque": each("bolts", both("Nm")),
     "angle": each("bolts", both("deg")),
 }
-_TIGHTENING: dict[str, ParamSpec] = {
+_BOLT_PARAMS: dict[str, ParamSpec] = {
     "bolts": NAMES,
     "bolt_part_number": TEXT,
     "parameter_set": COUNT,
@@ -51,25 +52,27 @@ _TIGHTENING: dict[str, ParamSpec] = {
     "tighten_within": quantity("s"),
     "u95_torque": quantity("%"),
     "u95_angle": quantity("deg"),
-    **REDO_AFTER,
+    **_REDO_AFTER,
 }
 """`bolts` in the order they are tightened; `tightenings_max` of one joint, the first included, each with a new bolt."""
 
-_LEAKING: dict[str, MeasureSpec] = {"leak_rate": high("cm3/min")}
-_LEAK_TEST: dict[str, ParamSpec] = {
+_LEAK_MEASURES: dict[str, MeasureSpec] = {"leak_rate": high("cm3/min")}
+_LEAK_PARAMS: dict[str, ParamSpec] = {
+    "port": TEXT,
     "connect": TEXT,
     "connect_within": quantity("s"),
     "channel": COUNT,
-    "test_pressure": SIGNED,
+    "test_pressure": _GAUGE_PRESSURE,
     "pressure_tolerance": quantity("%"),
     "fill": quantity("s"),
     "settle": quantity("s"),
     "test": quantity("s"),
     "volume": quantity("cm3"),
     "u95_rate": quantity("cm3/min"),
-    **REDO_AFTER,
+    **_REDO_AFTER,
 }
-"""`test_pressure` is gauge; `settle` is the time from the end of filling until the decay is fitted."""
+"""`port`: where the tester is coupled to the pack. `test_pressure` is gauge. `settle` is the time from the end of
+filling until the decay is fitted."""
 
 STACKING = (
     StepSpec(
@@ -81,9 +84,9 @@ STACKING = (
             "load": TEXT,
             "load_within": quantity("s"),
             "answer_within": quantity("s"),
-            **REDO_AFTER,
+            **_REDO_AFTER,
         },
-        gate=STOPS,
+        gate=_STOPS_THE_RUN,
     ),
     StepSpec(
         "modules_in",
@@ -104,16 +107,16 @@ STACKING = (
             "answer_within": quantity("s"),
             "probe": TEXT,
             "probe_within": quantity("s"),
-            **VOLTMETER,
+            **_BATTERY_TESTER,
             "u95_ocv": quantity("V"),
             "u95_acir": quantity("%"),
             "acir_per_kelvin": quantity("%"),
-            "reference_temperature": TEMPERATURE,
+            "reference_temperature": _TEMPERATURE,
             "u95_temperature": quantity("K"),
-            **INSULATION,
-            **REDO_AFTER,
+            **_INSULATION_TESTER,
+            **_REDO_AFTER,
         },
-        gate=STOPS,
+        gate=_STOPS_THE_RUN,
     ),
     StepSpec(
         "place",
@@ -123,18 +126,18 @@ STACKING = (
             "place": TEXT,
             "place_within": quantity("s"),
             "scan_within": quantity("s"),
-            **VOLTMETER,
+            **_BATTERY_TESTER,
             "u95_share": quantity("%"),
-            **REDO_AFTER,
+            **_REDO_AFTER,
         },
-        gate=STOPS,
+        gate=_STOPS_THE_RUN,
     ),
-    StepSpec("bolts", measures=_TIGHTENED, params=_TIGHTENING, gate=STOPS),
+    StepSpec("bolts", measures=_BOLT_MEASURES, params=_BOLT_PARAMS, gate=_STOPS_THE_RUN),
     StepSpec(
         "busbars",
-        measures=_TIGHTENED,
+        measures=_BOLT_MEASURES,
         params={
-            **_TIGHTENING,
+            **_BOLT_PARAMS,
             "busbars": TABLE,
             "busbar_part_number": TEXT,
             "place": TEXT,
@@ -145,7 +148,7 @@ STACKING = (
             "qualification": TEXT,
             "ask_within": quantity("s"),
         },
-        gate=STOPS,
+        gate=_STOPS_THE_RUN,
     ),
     StepSpec(
         "joints",
@@ -165,14 +168,14 @@ STACKING = (
             "u95_share": quantity("%"),
             "u95_of_median": quantity("%"),
             "poles": TEXT,
-            **VOLTMETER,
+            **_BATTERY_TESTER,
             "u95_voltage": quantity("%"),
-            **INSULATION,
+            **_INSULATION_TESTER,
             "qualification": TEXT,
             "ask_within": quantity("s"),
-            **REDO_AFTER,
+            **_REDO_AFTER,
         },
-        gate=STOPS,
+        gate=_STOPS_THE_RUN,
     ),
     StepSpec(
         "harness",
@@ -197,9 +200,9 @@ STACKING = (
             "u95_voltage": quantity("%"),
             "qualification": TEXT,
             "ask_within": quantity("s"),
-            **REDO_AFTER,
+            **_REDO_AFTER,
         },
-        gate=STOPS,
+        gate=_STOPS_THE_RUN,
     ),
     StepSpec(
         "hvil_loop",
@@ -213,9 +216,9 @@ STACKING = (
             "act_within": quantity("s"),
             "u95_offset": quantity("Ohm"),
             "u95_share": quantity("%"),
-            **REDO_AFTER,
+            **_REDO_AFTER,
         },
-        gate=STOPS,
+        gate=_STOPS_THE_RUN,
         mandatory=False,
     ),
     StepSpec(
@@ -241,18 +244,18 @@ STACKING = (
             "wake_within": quantity("s"),
             "flashings_max": COUNT,
             "restart_within": quantity("s"),
-            **REDO_AFTER,
+            **_REDO_AFTER,
         },
-        gate=STOPS,
+        gate=_STOPS_THE_RUN,
     ),
-    StepSpec("coolant_leak", measures=_LEAKING, params=_LEAK_TEST, gate=STOPS, mandatory=False),
+    StepSpec("coolant_leak", measures=_LEAK_MEASURES, params=_LEAK_PARAMS, gate=_STOPS_THE_RUN, mandatory=False),
     StepSpec(
         "cover_bolts",
-        measures=_TIGHTENED,
-        params={**_TIGHTENING, "cover_part_number": TEXT, "place": TEXT, "place_within": quantity("s")},
-        gate=STOPS,
+        measures=_BOLT_MEASURES,
+        params={**_BOLT_PARAMS, "cover_part_number": TEXT, "place": TEXT, "place_within": quantity("s")},
+        gate=_STOPS_THE_RUN,
     ),
-    StepSpec("housing_leak", measures=_LEAKING, params=_LEAK_TEST, gate=STOPS),
+    StepSpec("housing_leak", measures=_LEAK_MEASURES, params=_LEAK_PARAMS, gate=_STOPS_THE_RUN),
     StepSpec(
         "label",
         measures={"label_match": low(None)},
@@ -261,7 +264,7 @@ STACKING = (
             "apply": TEXT,
             "apply_within": quantity("s"),
             "scan_within": quantity("s"),
-            **REDO_AFTER,
+            **_REDO_AFTER,
         },
     ),
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bmsctl.protocols.open_protocol.error_codes import ErrorCode, error_text
 from bmsctl.protocols.open_protocol.fields import BatchStatus, Malformed
-from bmsctl.protocols.open_protocol.forms import FORMS, Form, Message, message_of, mid_of, to_telegram
+from bmsctl.protocols.open_protocol.layouts import LAYOUTS, Layout, Message, message_of, mid_of, to_telegram
 from bmsctl.protocols.open_protocol.messages import (
     AcknowledgeAlarm,
     AcknowledgeAlarmAcknowledged,
@@ -30,7 +31,6 @@ from bmsctl.protocols.open_protocol.messages import (
     UnsubscribeAlarms,
     UnsubscribeResults,
 )
-from bmsctl.protocols.open_protocol.refusals import Refusal, refusal_text
 from bmsctl.protocols.open_protocol.results import OldResult, Result
 from bmsctl.protocols.open_protocol.telegram import (
     LENGTH_MAX,
@@ -41,7 +41,7 @@ from bmsctl.protocols.open_protocol.telegram import (
 )
 
 __all__ = [
-    "FORMS",
+    "LAYOUTS",
     "LENGTH_MAX",
     "LINK_TIMEOUT_S",
     "AcknowledgeAlarm",
@@ -60,12 +60,12 @@ __all__ = [
     "DisableTool",
     "DownloadVin",
     "EnableTool",
-    "Form",
+    "ErrorCode",
     "KeepAlive",
+    "Layout",
     "Malformed",
     "Message",
     "OldResult",
-    "Refusal",
     "RequestOldResult",
     "RestartJob",
     "Result",
@@ -78,8 +78,8 @@ __all__ = [
     "UnsubscribeAlarms",
     "UnsubscribeResults",
     "encode",
+    "error_text",
     "message_of",
     "mid_of",
-    "refusal_text",
     "to_telegram",
 ]

@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from bmsctl.domain.ports import Attained
+from bmsctl.domain.ports import LimitStatus
 
 TORQUE_LSB_NM = 0.01
 
 _TIME = re.compile(r"\d{4}-(?:0\d|1[0-2])-(?:[0-2]\d|3[01]):(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d", re.ASCII)
-_ATTAINED = (Attained.LOW, Attained.OK, Attained.HIGH)
+_LIMIT_STATUS = (LimitStatus.LOW, LimitStatus.OK, LimitStatus.HIGH)
 
 
 class Malformed(ValueError):
@@ -101,14 +101,14 @@ def _decode_flag(text: str) -> bool:
     return text == "1"
 
 
-def _encode_attained(value: Attained, width: int) -> str:
-    return str(_ATTAINED.index(value))
+def _encode_limit_status(value: LimitStatus, width: int) -> str:
+    return str(_LIMIT_STATUS.index(value))
 
 
-def _decode_attained(text: str) -> Attained:
+def _decode_limit_status(text: str) -> LimitStatus:
     if text not in ("0", "1", "2"):
         raise ValueError(f"{text!r} is not 0 for low, 1 for OK or 2 for high")
-    return _ATTAINED[int(text)]
+    return _LIMIT_STATUS[int(text)]
 
 
 def _encode_batch(value: BatchStatus, width: int) -> str:
@@ -130,5 +130,5 @@ TORQUE = Kind(_encode_torque, _decode_torque)
 TIME = Kind(_encode_time, _decode_time)
 """The controller's time of day, YYYY-MM-DD:HH:MM:SS; all zeros for never."""
 FLAG = Kind(_encode_flag, _decode_flag)
-ATTAINED = Kind(_encode_attained, _decode_attained)
+LIMIT_STATUS = Kind(_encode_limit_status, _decode_limit_status)
 BATCH = Kind(_encode_batch, _decode_batch)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bmsctl.protocols.open_protocol.refusals import refusal_text
+from bmsctl.protocols.open_protocol.error_codes import error_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class CommunicationStop:
 
 @dataclass(frozen=True, slots=True)
 class CommandError:
-    """0004: the controller refuses the message `mid`; `code` is a `Refusal` if it is known."""
+    """0004: the controller refuses the message `mid`; `code` is an `ErrorCode` if it is known."""
 
     mid: int
     code: int
@@ -42,7 +42,7 @@ class CommandError:
     @property
     def text(self) -> str:
         """The refusal in words: "MID 0018 is refused: 02 parameter set not present"."""
-        return f"MID {self.mid:04d} is refused: {refusal_text(self.code)}"
+        return f"MID {self.mid:04d} is refused: {error_text(self.code)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bmsctl.domain.ports import Attained
+from bmsctl.domain.ports import LimitStatus
 from bmsctl.protocols.open_protocol.fields import BatchStatus
 
 
@@ -30,8 +30,8 @@ class Result:
     batch_size: int
     batch_counter: int
     ok: bool
-    torque_status: Attained
-    angle_status: Attained
+    torque_status: LimitStatus
+    angle_status: LimitStatus
     torque_min: float
     torque_max: float
     torque_target: float
@@ -55,8 +55,8 @@ class OldResult:
     parameter_set: int
     batch_counter: int
     ok: bool
-    torque_status: Attained
-    angle_status: Attained
+    torque_status: LimitStatus
+    angle_status: LimitStatus
     torque: float
     angle: int
     at: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bmsctl.domain.limits import Reading
-from bmsctl.domain.ports import F64, Deed, Instruction
+from bmsctl.domain.ports import F64, Instruction, ManualTask
 from bmsctl.domain.units import Ampere, Second, Volt
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import StepInvalid
@@ -47,7 +47,7 @@ async def _dock(ctx: StepContext) -> None:
     """Let the operator dock the pack, and see that it is by the right adapter."""
     within = Second(ctx.recipe.quantity("dock_within"))
     await ctx.devices.operator.confirm(
-        ctx.leases["operator"], Instruction(Deed.DOCK, "", ctx.recipe.text("docking")), within
+        ctx.leases["operator"], Instruction(ManualTask.DOCK, "", ctx.recipe.text("docking")), within
     )
     ctx.leases["plc"].quiet_for(SENSE_WITHIN)
     mated = (await ctx.devices.plc.sense(SENSE_WITHIN)).adapter

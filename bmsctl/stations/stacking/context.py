@@ -8,19 +8,13 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from bmsctl.domain.events import (
-    ActionDone,
-    ActionIntended,
-    ActionUnknown,
     Event,
-    IncomingMeasured,
     Measured,
-    ModuleAccepted,
-    PartInstalled,
     PartRemoved,
-    Tightened,
 )
 from bmsctl.domain.limits import Reading, judge
-from bmsctl.domain.parts import bolt_of, bolt_slot, held_by, kind_of, measured_as, number_of
+from bmsctl.domain.pack_state import PackState
+from bmsctl.domain.parts import measured_as, number_of
 from bmsctl.domain.recipe import StepRecipe
 from bmsctl.domain.steps import of_part
 from bmsctl.domain.verdict import Verdict
@@ -31,69 +25,36 @@ from bmsctl.stations.stacking.devices import Devices
 
 @dataclass
 class StackingFacts:
-    """The pack as it stands, and what is known of how it came there.
+    """The pack that is built, and what is known of how it came there.
 
-    `parts`: serial of what is in each slot, None for a part without. `accepted`: modules measured, by slot, whether in
-    it or not yet. `incoming`: names of the incoming data on record of what is in a slot. `removed`: serials of what was
-    taken out. `tightenings`: those of the bolt that is in now. `tries`: how often a tightening was intended in a bolt's
-    slot, since the part it holds is in. `pending`: an action that was intended and of which nobody knows whether it was
-    done. `done`: identifiers of those that were. `earlier`: readings of an earlier attempt, by step and name, which
-    still hold for parts that have stayed in.
+    `built`: as this attempt's events have left it. `removed`: serials of what was taken out, in earlier attempts, too.
+    `earlier`: readings of an earlier attempt, by step and name, which still hold for parts that have stayed in.
     """
 
     serial: str
     tray: PartLabel
     image: bytes
-    parts: dict[str, str | None] = field(default_factory=dict)
-    accepted: dict[str, ModuleAccepted] = field(default_factory=dict)
-    incoming: dict[str, set[str]] = field(default_factory=dict)
+    built: PackState = field(default_factory=PackState)
     removed: set[str] = field(default_factory=set)
-    tightenings: dict[str, list[Tightened]] = field(default_factory=dict)
-    tries: dict[str, int] = field(default_factory=dict)
-    pending: ActionIntended | None = None
-    done: set[str] = field(default_factory=set)
     earlier: Mapping[tuple[str, str], Reading] = field(default_factory=dict)
 
     def learn(self, events: Iterable[Event]) -> None:
         """Take in what has happened to the pack; every event that a step logs is to be learned, too."""
         for event in events:
-            if isinstance(event, ModuleAccepted):
-                self.accepted[event.slot] = event
-            elif isinstance(event, PartInstalled):
-                self.parts[event.slot] = event.serial
-            elif isinstance(event, IncomingMeasured):
-                self.incoming.setdefault(event.slot, set()).add(event.name)
-            elif isinstance(event, PartRemoved):
+            self.built.take(event)
+            if isinstance(event, PartRemoved):
                 self._forget(event)
-            elif isinstance(event, Tightened):
-                self.tightenings.setdefault(bolt_slot(event.bolt), []).append(event)
-            elif isinstance(event, ActionIntended):
-                self.pending = event
-                self.tries[event.slot] = self.tries.get(event.slot, 0) + 1
-            elif isinstance(event, ActionDone | ActionUnknown):
-                self.pending = None
-                if isinstance(event, ActionDone):
-                    self.done.add(event.action_id)
 
     def _forget(self, gone: PartRemoved) -> None:
-        """What was known of a part that is no longer in its slot is not true of the next one."""
-        slot = gone.slot
-        for known in (self.parts, self.accepted, self.incoming, self.tightenings):
-            known.pop(slot, None)
+        """What was measured of a part that is no longer in its slot is not true of the next one."""
         if gone.serial is not None:
             self.removed.add(gone.serial)
-        self.tries = {bolt: tries for bolt, tries in self.tries.items() if not _holds(bolt, slot)}
-        part = f"[{measured_as(slot)}]"
+        part = f"[{measured_as(gone.slot)}]"
         self.earlier = {key: reading for key, reading in self.earlier.items() if not key[1].endswith(part)}
 
     def modules_voltage_v(self) -> float:
         """Sum of the accepted modules' open-circuit voltages, as the battery tester has measured them."""
-        return sum(module.voltage for module in self.accepted.values())
-
-
-def _holds(holding: str, held: str) -> bool:
-    """Whether what is in the first slot is a bolt that holds the part in the second."""
-    return kind_of(holding) == "bolt" and held_by(bolt_of(holding)) == held
+        return sum(module.voltage for module in self.built.accepted.values())
 
 
 StepContext: TypeAlias = step.StepContext[Devices, StackingFacts]

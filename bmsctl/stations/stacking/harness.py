@@ -9,7 +9,7 @@ import numpy as np
 from bmsctl.domain.events import PartInstalled
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.parts import BMS, HARNESS
-from bmsctl.domain.ports import Deed
+from bmsctl.domain.ports import ManualTask
 from bmsctl.domain.units import Second
 from bmsctl.stations.stacking.context import StepContext, measure_once, record, slots_of
 from bmsctl.stations.stacking.operator import confirm, require_live_work
@@ -20,13 +20,13 @@ from bmsctl.stations.stacking.voltages import against_modules
 async def harness(ctx: StepContext) -> None:
     """Have the harness plugged; measure chips, open wires, bad frames, and the sum of the cells against the modules."""
     await require_live_work(ctx)
-    if not {HARNESS, BMS} <= ctx.facts.parts.keys():
-        await confirm(ctx, Deed.CONNECT, HARNESS, "connect", "connect_within")
-    if HARNESS not in ctx.facts.parts:
+    if not {HARNESS, BMS} <= ctx.facts.built.parts.keys():
+        await confirm(ctx, ManualTask.CONNECT, HARNESS, "connect", "connect_within")
+    if HARNESS not in ctx.facts.built.parts:
         record(ctx, PartInstalled(HARNESS, ctx.recipe.text("part_number"), None, None))
     bms, lease = ctx.devices.bms, ctx.leases["bms"]
     async with powered(ctx):
-        if BMS not in ctx.facts.parts:
+        if BMS not in ctx.facts.built.parts:
             serial = (await bms.identity(lease)).ecu_serial
             record(ctx, PartInstalled(BMS, ctx.recipe.text("bms_part_number"), serial, None))
         await _measure_chips(ctx)

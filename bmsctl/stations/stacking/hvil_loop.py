@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bmsctl.domain.limits import Reading, judge
-from bmsctl.domain.ports import Deed
+from bmsctl.domain.ports import ManualTask
 from bmsctl.domain.steps import of_part
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import StepInvalid
@@ -21,16 +21,16 @@ async def hvil_loop(ctx: StepContext) -> None:
     """
     connectors = ctx.recipe.names("connectors")
     for connector in connectors:
-        await confirm(ctx, Deed.CLOSE, connector, "close", "act_within")
+        await confirm(ctx, ManualTask.CLOSE, connector, "close", "act_within")
     if measure_once(ctx, LOOP, await _loop(ctx)) is not Verdict.PASS:
         return
     for connector in connectors:
         name = of_part("opened", connector)
         if name in ctx.measurements:
             continue
-        await confirm(ctx, Deed.OPEN, connector, "open", "act_within")
+        await confirm(ctx, ManualTask.OPEN, connector, "open", "act_within")
         ctx.measure(name, await _loop(ctx))
-        await confirm(ctx, Deed.CLOSE, connector, "close", "act_within")
+        await confirm(ctx, ManualTask.CLOSE, connector, "close", "act_within")
         again = judge(LOOP, await _loop(ctx), ctx.recipe.limits[LOOP])
         if again.verdict is not Verdict.PASS:
             raise StepInvalid(f"the loop is not closed again after {connector}: {again.reason}; plug it, start again")

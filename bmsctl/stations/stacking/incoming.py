@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from bmsctl.domain.limits import Reading
-from bmsctl.domain.ports import Deed, ModuleData
+from bmsctl.domain.ports import ManualTask, ModuleData
 from bmsctl.domain.steps import of_part
 from bmsctl.domain.units import Second
 from bmsctl.domain.verdict import Verdict
@@ -29,7 +29,7 @@ async def choose(ctx: StepContext, slots: Sequence[str]) -> dict[str, ModuleData
     Raises:
         StepInvalid: there are not enough modules.
     """
-    wanted = {slot: await _accepted(ctx, slot) for slot in slots if slot in ctx.facts.accepted}
+    wanted = {slot: await _accepted(ctx, slot) for slot in slots if slot in ctx.facts.built.accepted}
     open_slots = [slot for slot in slots if slot not in wanted]
     if open_slots:
         buffer = await ask_parts(ctx, partial(ctx.devices.parts.buffer, ctx.pack.part_number))
@@ -38,7 +38,7 @@ async def choose(ctx: StepContext, slots: Sequence[str]) -> dict[str, ModuleData
 
 
 async def _accepted(ctx: StepContext, slot: str) -> ModuleData:
-    serial = ctx.facts.accepted[slot].serial
+    serial = ctx.facts.built.accepted[slot].serial
     module = await ask_parts(ctx, partial(ctx.devices.parts.module, serial))
     if module is None:
         raise StepInvalid(f"{slot}: module {serial} was accepted, and is not known any more: ask for its incoming data")
@@ -46,7 +46,7 @@ async def _accepted(ctx: StepContext, slot: str) -> ModuleData:
 
 
 def _select(ctx: StepContext, buffer: Sequence[ModuleData], count: int) -> Sequence[ModuleData]:
-    accepted = ctx.facts.accepted.values()
+    accepted = ctx.facts.built.accepted.values()
     out = {module.serial for module in accepted} | ctx.facts.removed
     part_number, lots = ctx.recipe.text("part_number"), {module.lot for module in accepted}
     right = [module for module in buffer if module.part_number == part_number and module.serial not in out]
@@ -63,7 +63,7 @@ async def fetch(ctx: StepContext, slot: str, wanted: ModuleData) -> bool:
     Raises:
         StepInvalid: the label is cloned, unknown, or that of another module than the one asked for.
     """
-    await confirm(ctx, Deed.FETCH, slot, "fetch", "fetch_within", wanted.serial)
+    await confirm(ctx, ManualTask.FETCH, slot, "fetch", "fetch_within", wanted.serial)
     within = Second(ctx.recipe.quantity("scan_within"))
     ctx.leases["scanner"].quiet_for(within)
     label = label_of(await ctx.devices.scanner.scan(ctx.leases["scanner"], within), slot)
@@ -79,7 +79,7 @@ async def fetch(ctx: StepContext, slot: str, wanted: ModuleData) -> bool:
 
 async def _require_original(ctx: StepContext, slot: str, label: PartLabel, wanted: ModuleData) -> None:
     serial = label.serial
-    twin = next((at for at, module in ctx.facts.accepted.items() if module.serial == serial and at != slot), None)
+    twin = next((at for at, module in ctx.facts.built.accepted.items() if module.serial == serial and at != slot), None)
     if twin is not None:
         raise StepInvalid(f"{slot}: the label says module {serial}, which is the one for {twin}: cloned, hold both")
     pack = await ask_parts(ctx, partial(ctx.devices.parts.pack_of, serial))

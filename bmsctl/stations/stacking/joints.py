@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.parts import busbar_of, busbar_slot
-from bmsctl.domain.ports import Deed
+from bmsctl.domain.ports import ManualTask
 from bmsctl.domain.steps import of_part
 from bmsctl.domain.verdict import Verdict
 from bmsctl.stations.insulation import insulation
@@ -32,7 +32,7 @@ async def joints(ctx: StepContext) -> None:
     _measure_against_median(ctx)
     if any(measurement.verdict is not Verdict.PASS for measurement in ctx.measurements.values()):
         return
-    await confirm(ctx, Deed.PROBE, "", "poles", "probe_within")
+    await confirm(ctx, ManualTask.PROBE, "", "poles", "probe_within")
     stack = against_modules(ctx, (await battery(ctx)).voltage, "stack")
     if measure_once(ctx, "stack_voltage", stack) is Verdict.PASS:
         async with permitted(ctx):
@@ -41,7 +41,7 @@ async def joints(ctx: StepContext) -> None:
 
 
 async def _joint(ctx: StepContext, joint: str, busbar: str) -> Reading:
-    await confirm(ctx, Deed.PROBE, joint, "probe", "probe_within", busbar)
+    await confirm(ctx, ManualTask.PROBE, joint, "probe", "probe_within", busbar)
     measured = await resistance(ctx, ctx.recipe.count("channel"), f"joint {joint}, {busbar}")
     return reading_of(measured, ctx.recipe, busbar)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bmsctl.domain.events import ActionDone, ActionIntended, ActionUnknown
 from bmsctl.domain.limits import Reading
-from bmsctl.domain.ports import Deed
+from bmsctl.domain.ports import ManualTask
 from bmsctl.stations.stacking.context import StepContext, measure_once, record
 from bmsctl.stations.stacking.operator import confirm, scan
 
@@ -22,10 +22,10 @@ async def label(ctx: StepContext) -> None:
         return
     serial, part_number = ctx.facts.serial, ctx.recipe.text("part_number")
     detail = ""
-    if PRINTING not in ctx.facts.done:
+    if PRINTING not in ctx.facts.built.done:
         detail = await _print(ctx, serial, part_number)
-    await confirm(ctx, Deed.APPLY, "", "apply", "apply_within", detail)
-    read = await scan(ctx, Deed.APPLY, "", "apply", "scan_within")
+    await confirm(ctx, ManualTask.APPLY, "", "apply", "apply_within", detail)
+    read = await scan(ctx, ManualTask.APPLY, "", "apply", "scan_within")
     right = (read.part_number, read.serial) == (part_number, serial)
     text = f"it says {read.part_number};{read.serial}, the pack is {part_number};{serial}"
     measure_once(ctx, "label_match", Reading(float(right), None, detail=text))
@@ -33,7 +33,7 @@ async def label(ctx: StepContext) -> None:
 
 async def _print(ctx: StepContext, serial: str, part_number: str) -> str:
     """Print the label; what the person has to know about it."""
-    pending, detail = ctx.facts.pending, ""
+    pending, detail = ctx.facts.built.pending, ""
     if pending is not None and pending.action_id == PRINTING:
         record(ctx, ActionUnknown(PRINTING, f"the station's program ended while it was printed; {LEFT_OVER}"))
         detail = LEFT_OVER

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bmsctl.analysis.leak import leak_rate
 from bmsctl.domain.limits import ABOVE, Reading
-from bmsctl.domain.ports import Deed, LeakTest
+from bmsctl.domain.ports import LeakTest, ManualTask
 from bmsctl.domain.units import Pascal, Second
 from bmsctl.stations.stacking.context import StepContext
 from bmsctl.stations.stacking.operator import confirm
@@ -14,7 +14,7 @@ async def leak_test(ctx: StepContext) -> None:
     """Have the tester coupled, and measure the leak rate at test pressure."""
     if "leak_rate" in ctx.measurements:
         return
-    await confirm(ctx, Deed.CONNECT, "", "connect", "connect_within")
+    await confirm(ctx, ManualTask.CONNECT, ctx.recipe.text("port"), "connect", "connect_within")
     recipe = ctx.recipe
     pressure_pa, settle_s = recipe.quantity("test_pressure"), recipe.quantity("settle")
     phases = (Second(recipe.quantity(name)) for name in ("fill", "settle", "test"))

@@ -9,7 +9,7 @@ import math
 
 from bmsctl.domain.events import ModuleAccepted
 from bmsctl.domain.limits import Reading
-from bmsctl.domain.ports import BatteryReading, Deed, ModuleData
+from bmsctl.domain.ports import BatteryReading, ManualTask, ModuleData
 from bmsctl.domain.steps import of_part
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import StepInvalid
@@ -27,22 +27,22 @@ from bmsctl.stations.stacking.operator import confirm
 from bmsctl.stations.stacking.permit import permitted
 from bmsctl.stations.stacking.voltages import battery
 
-EACH = ("part_match", "age", "ocv_deviation", "acir_deviation", "insulation")
+MODULE_MEASUREMENTS = ("part_match", "age", "ocv_deviation", "acir_deviation", "insulation")
 
 
 async def modules_in(ctx: StepContext) -> None:
     """Measure the module of every slot, in order; those that have stayed in the pack are judged as they came in."""
     slots = [slot for slot, _ in slots_of(ctx.recipe, "slots")]
-    kept = [slot for slot in slots if slot in ctx.facts.parts]
+    kept = [slot for slot in slots if slot in ctx.facts.built.parts]
     for slot in kept:
-        if measure_earlier(ctx, slot, *EACH) is None:
+        if measure_earlier(ctx, slot, *MODULE_MEASUREMENTS) is None:
             raise StepInvalid(f"{slot} is in the pack, and how it came in is not on record: name it as replaced")
     fresh = [slot for slot in slots if slot not in kept]
     wanted = await choose(ctx, fresh)
     for slot in fresh:
         if not await _measure_module(ctx, slot, wanted[slot]):
             return
-    celsius = [ctx.facts.accepted[slot].temperature for slot in fresh]
+    celsius = [ctx.facts.built.accepted[slot].temperature for slot in fresh]
     spread_k = max(celsius, default=0.0) - min(celsius, default=0.0)
     u95_k = math.sqrt(2.0) * ctx.recipe.quantity("u95_temperature")
     measure_once(ctx, "temperature_spread", Reading(spread_k, "K", u95_k))
@@ -50,14 +50,14 @@ async def modules_in(ctx: StepContext) -> None:
 
 async def _measure_module(ctx: StepContext, slot: str, wanted: ModuleData) -> bool:
     """Have the module for a slot fetched and measured, unless an earlier process has; whether it is right."""
-    verdicts = verdicts_of(ctx, slot, *EACH)
+    verdicts = verdicts_of(ctx, slot, *MODULE_MEASUREMENTS)
     if any(verdict is not Verdict.PASS for verdict in verdicts):
         return False
-    if slot in ctx.facts.accepted and len(verdicts) == len(EACH):
+    if slot in ctx.facts.built.accepted and len(verdicts) == len(MODULE_MEASUREMENTS):
         return True
     if not await fetch(ctx, slot, wanted):
         return False
-    await confirm(ctx, Deed.PROBE, slot, "probe", "probe_within", wanted.serial)
+    await confirm(ctx, ManualTask.PROBE, slot, "probe", "probe_within", wanted.serial)
     celsius = await ctx.devices.ohmmeter.temperature(ctx.leases["ohmmeter"])
     reading = await battery(ctx)
     _compare(ctx, slot, wanted, reading, celsius)
@@ -65,7 +65,7 @@ async def _measure_module(ctx: StepContext, slot: str, wanted: ModuleData) -> bo
         ohm = await insulation(ctx, "test_voltage", "test_time")
     detail = f"module {wanted.serial} {ohm.detail}"
     measure_once(ctx, of_part("insulation", slot), ohm._replace(detail=detail))
-    if any(verdict is not Verdict.PASS for verdict in verdicts_of(ctx, slot, *EACH)):
+    if any(verdict is not Verdict.PASS for verdict in verdicts_of(ctx, slot, *MODULE_MEASUREMENTS)):
         return False
     measured = reading.voltage, reading.resistance, celsius
     identity = wanted.part_number, wanted.serial, wanted.lot

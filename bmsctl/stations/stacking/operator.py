@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from bmsctl.domain.ports import Deed, Instruction
+from bmsctl.domain.ports import Instruction, ManualTask
 from bmsctl.domain.units import Second
 from bmsctl.errors import StepInvalid
 from bmsctl.protocols.part_label import PartLabel, parse_label
 from bmsctl.stations.stacking.context import StepContext
 
 
-async def confirm(ctx: StepContext, deed: Deed, part: str, text: str, within: str, detail: str = "") -> None:
+async def confirm(ctx: StepContext, task: ManualTask, part: str, text: str, within: str, detail: str = "") -> None:
     """Let the person do something and confirm it; `text` and `within` are names of parameters."""
-    instruction = Instruction(deed, part, ctx.recipe.text(text), detail)
+    instruction = Instruction(task, part, ctx.recipe.text(text), detail)
     await ctx.devices.operator.confirm(ctx.leases["operator"], instruction, Second(ctx.recipe.quantity(within)))
 
 
-async def scan(ctx: StepContext, deed: Deed, part: str, text: str, within: str, detail: str = "") -> PartLabel:
+async def scan(ctx: StepContext, task: ManualTask, part: str, text: str, within: str, detail: str = "") -> PartLabel:
     """What the label says that the person scans by hand; `text` and `within` are names of parameters.
 
     Raises:
         StepInvalid: what was scanned is no part's label.
     """
-    instruction = Instruction(deed, part, ctx.recipe.text(text), detail)
+    instruction = Instruction(task, part, ctx.recipe.text(text), detail)
     within_s = Second(ctx.recipe.quantity(within))
     return label_of(await ctx.devices.operator.scan(ctx.leases["operator"], instruction, within_s), part)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bmsctl.domain.events import ModuleAccepted, PartInstalled
 from bmsctl.domain.incoming import incoming_of
 from bmsctl.domain.limits import Reading
-from bmsctl.domain.ports import Deed
+from bmsctl.domain.ports import ManualTask
 from bmsctl.domain.steps import of_part
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import StepInvalid
@@ -20,7 +20,7 @@ from bmsctl.stations.stacking.context import (
 from bmsctl.stations.stacking.operator import confirm, scan
 from bmsctl.stations.stacking.voltages import battery
 
-EACH = ("serial_match", "voltage")
+PLACE_MEASUREMENTS = ("serial_match", "voltage")
 
 
 async def place(ctx: StepContext) -> None:
@@ -32,14 +32,14 @@ async def place(ctx: StepContext) -> None:
 
 async def _place_and_measure(ctx: StepContext, slot: str, orientation: str) -> bool:
     """Have the accepted module placed and measure it, unless that is done; whether it lies the right way round."""
-    verdicts = verdicts_of(ctx, slot, *EACH)
-    if slot in ctx.facts.parts and len(verdicts) < len(EACH):
-        verdicts = measure_earlier(ctx, slot, *EACH) or verdicts
+    verdicts = verdicts_of(ctx, slot, *PLACE_MEASUREMENTS)
+    if slot in ctx.facts.built.parts and len(verdicts) < len(PLACE_MEASUREMENTS):
+        verdicts = measure_earlier(ctx, slot, *PLACE_MEASUREMENTS) or verdicts
     if any(verdict is not Verdict.PASS for verdict in verdicts):
         return False
-    if len(verdicts) == len(EACH):
+    if len(verdicts) == len(PLACE_MEASUREMENTS):
         return True
-    accepted = ctx.facts.accepted.get(slot)
+    accepted = ctx.facts.built.accepted.get(slot)
     if accepted is None:
         raise StepInvalid(
             f"{slot}: no module was accepted for it: start the pack again with a cause, so that modules_in is run"
@@ -55,8 +55,8 @@ async def _place_and_measure(ctx: StepContext, slot: str, orientation: str) -> b
 async def _have_placed(ctx: StepContext, slot: str, orientation: str, accepted: ModuleAccepted) -> bool:
     """Have the module placed, and put on record with its incoming data if its label is right; whether it is."""
     detail = f"{accepted.serial}, {orientation}"
-    await confirm(ctx, Deed.PLACE, slot, "place", "place_within", detail)
-    label = await scan(ctx, Deed.PLACE, slot, "place", "scan_within", detail)
+    await confirm(ctx, ManualTask.PLACE, slot, "place", "place_within", detail)
+    label = await scan(ctx, ManualTask.PLACE, slot, "place", "scan_within", detail)
     text = f"module {label.serial} is in the slot of {accepted.serial}: take it out"
     right = label.serial == accepted.serial
     verdict = measure_once(ctx, of_part("serial_match", slot), Reading(float(right), None, detail=text))
@@ -64,9 +64,9 @@ async def _have_placed(ctx: StepContext, slot: str, orientation: str, accepted: 
         return False
     if not right:
         raise StepInvalid(f"{slot}: {text}")
-    if slot not in ctx.facts.parts:
+    if slot not in ctx.facts.built.parts:
         record(ctx, PartInstalled(slot, accepted.part_number, accepted.serial, accepted.lot))
-    known = ctx.facts.incoming.get(slot, set())
+    known = {event.name for event in ctx.facts.built.parts[slot].incoming}
     incoming = incoming_of(
         slot,
         accepted.age,

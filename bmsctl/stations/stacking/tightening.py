@@ -21,7 +21,7 @@ from bmsctl.domain.events import (
 )
 from bmsctl.domain.limits import Measurement, Reading, judge
 from bmsctl.domain.parts import bolt_slot
-from bmsctl.domain.ports import Deed, Instruction, Tightening
+from bmsctl.domain.ports import Instruction, ManualTask, Tightening
 from bmsctl.domain.steps import of_part
 from bmsctl.domain.units import Second
 from bmsctl.domain.verdict import Verdict
@@ -30,7 +30,7 @@ from bmsctl.stations.stacking.context import StepContext, measure_once, record, 
 from bmsctl.stations.stacking.operator import confirm
 from bmsctl.stations.undo import undone
 
-EACH = ("torque", "angle")
+BOLT_MEASUREMENTS = ("torque", "angle")
 UNTOLD = "not on record whether it was tightened"
 
 Loosening = Callable[[StepContext], Awaitable[None]]
@@ -53,8 +53,8 @@ async def tighten(ctx: StepContext, bolts: Iterable[str], before_loosening: Loos
 
 async def _tighten_bolt(ctx: StepContext, bolt: str, before_loosening: Loosening | None) -> bool:
     """Tighten and measure a bolt; whether it is right. What an earlier process has measured of it stays."""
-    known = verdicts_of(ctx, bolt, *EACH)
-    if len(known) < len(EACH):
+    known = verdicts_of(ctx, bolt, *BOLT_MEASUREMENTS)
+    if len(known) < len(BOLT_MEASUREMENTS):
         readings = await _tighten_until_right(ctx, bolt, before_loosening, redo=not known)
         known = [measure_once(ctx, name, reading) for name, reading in readings.items()]
     return all(verdict is Verdict.PASS for verdict in known)
@@ -79,19 +79,18 @@ async def _tighten_until_right(
 
 
 def _tries(ctx: StepContext, bolt: str) -> int:
-    slot = bolt_slot(bolt)
-    return max(ctx.facts.tries.get(slot, 0), len(ctx.facts.tightenings.get(slot, ())))
+    return max(ctx.facts.built.tries.get(bolt_slot(bolt), 0), len(ctx.facts.built.tightenings(bolt)))
 
 
 def _pending(ctx: StepContext, bolt: str) -> ActionIntended | None:
     """The action at this bolt of which nobody knows whether it was done."""
-    pending = ctx.facts.pending
+    pending = ctx.facts.built.pending
     return pending if pending is not None and pending.slot == bolt_slot(bolt) else None
 
 
 def _from_record(ctx: StepContext, bolt: str) -> Tightened | None:
     """The tightening that is on record of the bolt that is in."""
-    on_record = ctx.facts.tightenings.get(bolt_slot(bolt))
+    on_record = ctx.facts.built.tightenings(bolt)
     if not on_record:
         return None
     pending = _pending(ctx, bolt)
@@ -122,7 +121,7 @@ async def _made_new(ctx: StepContext, bolt: str, before_loosening: Loosening | N
     """A tightening made now, with a bolt that was never tightened."""
     action = _pending(ctx, bolt)
     if action is None:
-        if bolt_slot(bolt) in ctx.facts.parts:
+        if bolt_slot(bolt) in ctx.facts.built.parts:
             await _take_out(ctx, bolt, UNTOLD, before_loosening)
         action = await _intend(ctx, bolt)
     _record_bolt(ctx, bolt)
@@ -154,7 +153,7 @@ async def _intend(ctx: StepContext, bolt: str) -> ActionIntended:
 
 def _record_bolt(ctx: StepContext, bolt: str) -> None:
     """Have it on record that a bolt is in, if it is not."""
-    if bolt_slot(bolt) not in ctx.facts.parts:
+    if bolt_slot(bolt) not in ctx.facts.built.parts:
         record(ctx, PartInstalled(bolt_slot(bolt), ctx.recipe.text("bolt_part_number"), None, None))
 
 
@@ -164,7 +163,7 @@ async def _turn(ctx: StepContext, bolt: str) -> Tightening:
     Shown first: while another bolt is still on the screen, a tool that turns would turn that one a second time.
     """
     nutrunner, lease = ctx.devices.nutrunner, ctx.leases["nutrunner"]
-    instruction = Instruction(Deed.TIGHTEN, bolt_slot(bolt), ctx.recipe.text("tighten"))
+    instruction = Instruction(ManualTask.TIGHTEN, bolt_slot(bolt), ctx.recipe.text("tighten"))
     await ctx.devices.operator.show(ctx.leases["operator"], instruction)
     await nutrunner.enable(lease, ctx.facts.serial, ctx.recipe.count("parameter_set"))
     return await nutrunner.result(lease, Second(ctx.recipe.quantity("tighten_within")))
@@ -194,12 +193,12 @@ async def _take_out(ctx: StepContext, bolt: str, why: str, before_loosening: Loo
     """Have the bolt loosened and thrown away, and a new one put in, which is not tightened."""
     if before_loosening is not None:
         await before_loosening(ctx)
-    await confirm(ctx, Deed.LOOSEN, bolt_slot(bolt), "loosen", "tighten_within", why)
+    await confirm(ctx, ManualTask.LOOSEN, bolt_slot(bolt), "loosen", "tighten_within", why)
     record(ctx, PartRemoved(bolt_slot(bolt), None, why))
 
 
 def _readings(ctx: StepContext, tightened: Tightened) -> dict[str, Reading]:
-    torque, angle = (of_part(name, tightened.bolt) for name in EACH)
+    torque, angle = (of_part(name, tightened.bolt) for name in BOLT_MEASUREMENTS)
     text = f"tightening {tightened.tightening_id}"
     u95_torque = ctx.recipe.quantity("u95_torque") / 100.0 * abs(tightened.torque or 0.0)
     return {

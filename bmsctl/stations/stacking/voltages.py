@@ -22,7 +22,7 @@ def against_modules(ctx: StepContext, volts: float, what: str) -> Reading:
         StepInvalid: not all of them have been.
     """
     sum_v = ctx.facts.modules_voltage_v()
-    if len(ctx.facts.accepted) != ctx.pack.modules or sum_v <= 0.0:
+    if len(ctx.facts.built.accepted) != ctx.pack.modules or sum_v <= 0.0:
         raise StepInvalid(
             "the modules' voltages are not all known: start the pack again with a cause, so that modules_in is run"
         )

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bmsctl.analysis.leak import LeakRate, leak_rate
-from bmsctl.domain.ports import Decay
+from bmsctl.domain.ports import PressureDecay
 from tests.reference.leak import leak_of_thirds, leaking
 
 COOLANT_CM3, COOLANT_PA, COOLANT_S = 4500.0, 2e5, 50.0
@@ -32,19 +32,21 @@ CASES = {
 
 def recorded(
     volume_cm3: float, test_pa: float, length_s: float, rate: float, warmer_k: float = 0.0, weather_pa: float = 0.0
-) -> Decay:
-    return Decay(*leaking(volume_cm3 * 1e-6, rate * PER_MINUTE, test_pa, length_s, EVERY_S, warmer_k, weather_pa))
+) -> PressureDecay:
+    return PressureDecay(
+        *leaking(volume_cm3 * 1e-6, rate * PER_MINUTE, test_pa, length_s, EVERY_S, warmer_k, weather_pa)
+    )
 
 
-def analysed(decay: Decay, volume_cm3: float, test_pa: float, settle_s: float = SETTLE_S) -> LeakRate:
+def analysed(decay: PressureDecay, volume_cm3: float, test_pa: float, settle_s: float = SETTLE_S) -> LeakRate:
     return leak_rate(decay, volume_cm3, settle_s, test_pa, 0.2 * abs(test_pa))
 
 
-def housing(rate: float = 6.0) -> Decay:
+def housing(rate: float = 6.0) -> PressureDecay:
     return recorded(HOUSING_CM3, HOUSING_PA, HOUSING_S, rate)
 
 
-def undecided(decay: Decay) -> str:
+def undecided(decay: PressureDecay) -> str:
     found = analysed(decay, HOUSING_CM3, HOUSING_PA)
     assert np.isnan(found.cm3_per_min)
     return found.undecided
@@ -116,11 +118,11 @@ def test_what_is_no_number_stays_undecided(field: str, value: float) -> None:
 
 def test_too_few_samples_stay_undecided() -> None:
     decay = housing()
-    short = Decay(
+    short = PressureDecay(
         *(values[:59] for values in (decay.time_s, decay.pressure_pa, decay.temperature_c, decay.atmosphere_pa))
     )
     assert undecided(short) == "19 samples after settling are too few"
-    assert "0 samples" in undecided(Decay(*(np.empty(0),) * 4))
+    assert "0 samples" in undecided(PressureDecay(*(np.empty(0),) * 4))
 
 
 def test_too_much_pressure_stays_undecided() -> None:
@@ -151,5 +153,5 @@ def test_any_leak_under_any_weather(rate: float, warmer_k: float, weather_pa: fl
     per_s = rate * PER_MINUTE * 101_325.0 / (HOUSING_CM3 * 1e-6) / HOUSING_PA
     left_pa = test_pa * np.exp(-per_s * time_s)
     gauge_pa = (100e3 + left_pa) * kelvin / 296.15 - outside_pa
-    decay = Decay(time_s, gauge_pa, kelvin - 273.15, outside_pa)
+    decay = PressureDecay(time_s, gauge_pa, kelvin - 273.15, outside_pa)
     assert analysed(decay, HOUSING_CM3, test_pa).cm3_per_min == pytest.approx(rate, rel=0.02, abs=0.05)

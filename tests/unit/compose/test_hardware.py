@@ -18,7 +18,7 @@ from bmsctl.compose.recipes import INSTALLED, RecipeBook
 from bmsctl.compose.seed_keys import seed_key
 from bmsctl.compose.worlds import open_world
 from bmsctl.domain.lease import Lease
-from bmsctl.domain.ports import Deed, Instruction
+from bmsctl.domain.ports import Instruction, ManualTask
 from bmsctl.domain.units import Second
 from bmsctl.drivers.terminal_operator import TerminalOperator
 from bmsctl.errors import DeviceRefused, Refused, ScenarioError, StationFileError
@@ -65,7 +65,7 @@ def test_without_screen_and_mes_nothing_is_confirmed_or_known() -> None:
     async def main() -> None:
         lease = Lease("operator", 1.0, asyncio.get_running_loop().time)
         with pytest.raises(DeviceRefused, match="no screen"):
-            await NoScreen().confirm(lease, Instruction(Deed.DOCK, "", "dock the pack"), Second(1.0))
+            await NoScreen().confirm(lease, Instruction(ManualTask.DOCK, "", "dock the pack"), Second(1.0))
         with pytest.raises(DeviceRefused, match="no MES"):
             await NoMes().modules("AS52000000001", Second(1.0))
 

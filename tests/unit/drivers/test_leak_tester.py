@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 
 from bmsctl.analysis.leak import leak_rate
 from bmsctl.domain.lease import LeaseBook
-from bmsctl.domain.ports import Decay, LeakTest
+from bmsctl.domain.ports import LeakTest, PressureDecay
 from bmsctl.domain.units import Pascal, Second
 from bmsctl.drivers.leak_tester import ModbusLeakTester
 from bmsctl.errors import DeviceError, DeviceRefused, DeviceRestarted, DeviceTimeout, LeaseRevoked, ReplyInvalid
 from bmsctl.protocols import leak_tester, modbus_rtu
-from bmsctl.protocols.leak_tester import Course, Phase, Result, Sample
+from bmsctl.protocols.leak_tester import Phase, Result, Sample, StatusBlock
 from bmsctl.protocols.modbus_rtu import READING, ExceptionCode, Function, Request, Requests
 from firmware_stubs.leak_tester import IDENTITY, LeakTesterStub, Part
 from firmware_stubs.sim.loop import new_loop
@@ -72,7 +72,7 @@ class Rig:
         self.lease = self.leases.grant("leak_tester", 1.0)
         self.stale = 0
 
-    def test(self, wanted: LeakTest = SHORT) -> Awaitable[Decay]:
+    def test(self, wanted: LeakTest = SHORT) -> Awaitable[PressureDecay]:
         return self.driver.test(self.lease, wanted)
 
     async def watch(self) -> None:
@@ -83,20 +83,20 @@ class Rig:
 
 
 class Peer:
-    """A tester played by the test: keeps its holding registers; `course` says what block COURSE holds."""
+    """A tester played by the test: keeps its holding registers; `status` says what block STATUS holds."""
 
-    def __init__(self, course: Callable[[Course], Course]) -> None:
+    def __init__(self, status: Callable[[StatusBlock], StatusBlock]) -> None:
         self.line = SimSerial("leak_tester")
         self.holding = [0] * leak_tester.HOLDING_COUNT
         self.requests: list[Request] = []
-        self.course = course
+        self.status = status
         self.answer: Callable[[Request, Answer], Answer] = lambda request, answer: answer
         self._requests = Requests(leak_tester.UNIT)
         self.line.device.listen(self._take)
         self.driver = ModbusLeakTester(self.line.station)
         self.lease = LeaseBook(asyncio.get_running_loop().time).grant("leak_tester", 1.0)
 
-    def test(self) -> Awaitable[Decay]:
+    def test(self) -> Awaitable[PressureDecay]:
         return self.driver.test(self.lease, SHORT)
 
     def written(self, address: int) -> list[tuple[int, ...]]:
@@ -108,7 +108,7 @@ class Peer:
             self.requests.append(request)
             answer = self.answer(request, self._registers(request))
             if isinstance(answer, ExceptionCode):
-                self.line.device.emit(modbus_rtu.encode_refusal(request, answer), 0.01)
+                self.line.device.emit(modbus_rtu.encode_exception(request, answer), 0.01)
             elif answer is not None:
                 self.line.device.emit(modbus_rtu.encode_reply(request, answer), 0.01)
 
@@ -120,8 +120,8 @@ class Peer:
             tag, shown, number = self.holding[:3]
             taken = 17 if number else 0
             page = tuple(sample(at) for at in range(shown, taken))
-            whole = Course(tag, number, Phase.VENTED, Result.DONE, 0.0, taken, shown, page)
-            return leak_tester.encode_course(self.course(whole))
+            whole = StatusBlock(tag, number, Phase.VENTED, Result.DONE, 0.0, taken, shown, page)
+            return leak_tester.encode_status(self.status(whole))
         self.holding[first:end] = request.values
         return ()
 
@@ -136,12 +136,12 @@ def run(test: Callable[[], Awaitable[None]], until_s: float = 1000.0) -> None:
     assert loop.errors == []
 
 
-def rate(decay: Decay, wanted: LeakTest = HOUSING) -> float:
+def rate(decay: PressureDecay, wanted: LeakTest = HOUSING) -> float:
     tolerance_pa = 0.1 * abs(wanted.pressure)
     return leak_rate(decay, HOUSING_CM3, wanted.settle, wanted.pressure, tolerance_pa).cm3_per_min
 
 
-def whole(decay: Decay, samples: int = 17) -> bool:
+def whole(decay: PressureDecay, samples: int = 17) -> bool:
     """Whether this is all of a short test."""
     return (
         len(decay.time_s) == samples
@@ -240,7 +240,7 @@ def test_settings_that_the_tester_refuses(wanted: LeakTest) -> None:
 
 def test_settings_that_fit_no_register_are_never_written() -> None:
     async def main() -> None:
-        peer = Peer(lambda course: course)
+        peer = Peer(lambda status: status)
         with pytest.raises(DeviceRefused, match="test time"):
             await peer.driver.test(peer.lease, LeakTest(2, Pascal(2e3), Second(2.0), Second(2.0), Second(9e9)))
         assert peer.requests == []
@@ -250,7 +250,7 @@ def test_settings_that_fit_no_register_are_never_written() -> None:
 
 def test_what_the_scripted_tester_says_is_the_decay() -> None:
     async def main() -> None:
-        peer = Peer(lambda course: course)
+        peer = Peer(lambda status: status)
         decay = await peer.test()
         assert decay.time_s.tolist() == [0.5 * at for at in range(17)]
         assert decay.pressure_pa.tolist() == [2e3 - at for at in range(17)]
@@ -263,34 +263,34 @@ def test_what_the_scripted_tester_says_is_the_decay() -> None:
     run(main)
 
 
-def _with(at: int, **values: float) -> Callable[[Course], Course]:
+def _with(at: int, **values: float) -> Callable[[StatusBlock], StatusBlock]:
     """One sample is different."""
 
-    def spoil(course: Course) -> Course:
-        samples = list(course.samples)
-        if course.first <= at < course.first + len(samples):
-            samples[at - course.first] = samples[at - course.first]._replace(**values)
-        return course._replace(samples=tuple(samples))
+    def spoil(status: StatusBlock) -> StatusBlock:
+        samples = list(status.samples)
+        if status.first <= at < status.first + len(samples):
+            samples[at - status.first] = samples[at - status.first]._replace(**values)
+        return status._replace(samples=tuple(samples))
 
     return spoil
 
 
 @pytest.mark.parametrize(
-    ("course", "says"),
+    ("status", "says"),
     [
         (_with(3, pressure_pa=4e3), "pressure"),
         (_with(3, pressure_pa=-1e3), "pressure"),
         (_with(16, temperature_c=-12.0), "temperature"),
         (_with(0, atmosphere_pa=10e3), "atmosphere"),
         (
-            lambda course: course._replace(taken=min(course.taken, 16), samples=course.samples[:16]),
+            lambda status: status._replace(taken=min(status.taken, 16), samples=status.samples[:16]),
             "16 samples instead",
         ),
     ],
 )
-def test_what_cannot_be_is_no_decay(course: Callable[[Course], Course], says: str) -> None:
+def test_what_cannot_be_is_no_decay(status: Callable[[StatusBlock], StatusBlock], says: str) -> None:
     async def main() -> None:
-        peer = Peer(course)
+        peer = Peer(status)
         with pytest.raises(ReplyInvalid, match=says):
             await peer.test()
 
@@ -300,7 +300,7 @@ def test_what_cannot_be_is_no_decay(course: Callable[[Course], Course], says: st
 def test_a_stuck_transducer_is_noticed() -> None:
     async def main() -> None:
         peer = Peer(
-            lambda course: course._replace(samples=tuple(each._replace(pressure_pa=1999.0) for each in course.samples))
+            lambda status: status._replace(samples=tuple(each._replace(pressure_pa=1999.0) for each in status.samples))
         )
         with pytest.raises(ReplyInvalid, match="17 samples instead of 21"):
             await peer.driver.test(peer.lease, LeakTest(2, Pascal(2e3), Second(2.0), Second(4.0), Second(6.0)))
@@ -313,22 +313,22 @@ def test_a_stuck_transducer_is_noticed() -> None:
 
 
 def _same_pressure(data: bytes) -> Iterable[tuple[float, bytes]]:
-    """A course whose samples all have the same pressure."""
-    if data[1:3] != bytes((Function.READ_INPUT, 2 * leak_tester.COURSE_COUNT)):
+    """A status whose samples all have the same pressure."""
+    if data[1:3] != bytes((Function.READ_INPUT, 2 * leak_tester.STATUS_COUNT)):
         return [(0.0, data)]
-    request = modbus_rtu.read(1, Function.READ_INPUT, leak_tester.COURSE, leak_tester.COURSE_COUNT)
+    request = modbus_rtu.read(1, Function.READ_INPUT, leak_tester.STATUS, leak_tester.STATUS_COUNT)
     replies = modbus_rtu.Replies()
     replies.expect(request)
     (reply,) = replies.feed(data)
     assert isinstance(reply, modbus_rtu.Reply)
-    course = leak_tester.decode_course(reply.values)
-    samples = tuple(each._replace(pressure_pa=1990.0) for each in course.samples)
-    return [(0.0, modbus_rtu.encode_reply(request, leak_tester.encode_course(course._replace(samples=samples))))]
+    status = leak_tester.decode_status(reply.values)
+    samples = tuple(each._replace(pressure_pa=1990.0) for each in status.samples)
+    return [(0.0, modbus_rtu.encode_reply(request, leak_tester.encode_status(status._replace(samples=samples))))]
 
 
 def test_settings_that_read_back_otherwise_are_not_tested_with() -> None:
     async def main() -> None:
-        peer = Peer(lambda course: course)
+        peer = Peer(lambda status: status)
 
         def other(request: Request, answer: Answer) -> Answer:
             if request.function is Function.READ_HOLDING and isinstance(answer, tuple):
@@ -354,7 +354,7 @@ def test_settings_that_read_back_otherwise_are_not_tested_with() -> None:
 )
 def test_a_start_that_is_refused_is_stopped_and_said(code: ExceptionCode, says: str) -> None:
     async def main() -> None:
-        peer = Peer(lambda course: course)
+        peer = Peer(lambda status: status)
         peer.answer = lambda request, answer: code if request.values == (1,) else answer
         with pytest.raises(DeviceRefused, match=says):
             await peer.test()
@@ -392,7 +392,7 @@ def test_an_answer_to_an_earlier_question_is_never_taken() -> None:
             await rig.driver.identify(rig.lease)
         rig.line.device.tamper = None
         assert await rig.driver.identify(rig.lease) == IDENTITY
-        peer = Peer(lambda course: course._replace(tag=course.tag - 1))
+        peer = Peer(lambda status: status._replace(tag=status.tag - 1))
         with pytest.raises(DeviceTimeout):
             await peer.test()
         assert peer.driver.strays == 3
@@ -425,7 +425,7 @@ def test_a_test_that_was_stopped_says_so() -> None:
 @pytest.mark.parametrize("phase", [Phase.FILL, Phase.TEST, Phase.VENT])
 def test_a_tester_that_hangs_in_a_phase_is_told_to_vent(phase: Phase) -> None:
     async def main() -> None:
-        peer = Peer(lambda course: course._replace(phase=phase if course.test else Phase.VENTED))
+        peer = Peer(lambda status: status._replace(phase=phase if status.test else Phase.VENTED))
         with pytest.raises(DeviceTimeout, match=f"still in phase {phase.name.lower()}"):
             await peer.test()
         waited_s = 15.0 + (20.0 if phase is Phase.VENT else 0.0)
@@ -535,7 +535,7 @@ def test_venting_is_asked_and_told_in_these_bytes() -> None:
 @pytest.mark.parametrize(("phase", "pressure_pa"), [(Phase.VENT, 0.0), (Phase.TEST, 2e3), (Phase.VENTED, -2e3)])
 def test_what_does_not_vent_is_told_with_its_pressure(phase: Phase, pressure_pa: float) -> None:
     async def main() -> None:
-        peer = Peer(lambda course: course._replace(phase=phase, pressure_pa=pressure_pa))
+        peer = Peer(lambda status: status._replace(phase=phase, pressure_pa=pressure_pa))
         with pytest.raises(DeviceTimeout, match=f"does not vent, {pressure_pa:.0f} Pa are left.*vent by hand"):
             await peer.driver.vented(peer.lease)
         assert asyncio.get_running_loop().time() == pytest.approx(20.0, abs=0.5)
@@ -564,7 +564,7 @@ def test_a_fault_on_the_line_never_tells_a_pressure_vented(fault: Fault) -> None
 
 def test_a_lease_that_is_revoked_commands_nothing() -> None:
     async def main() -> None:
-        peer = Peer(lambda course: course)
+        peer = Peer(lambda status: status)
         peer.lease.revoked = True
         for call in (peer.driver.identify(peer.lease), peer.test(), peer.driver.vented(peer.lease)):
             with pytest.raises(LeaseRevoked):
@@ -576,7 +576,7 @@ def test_a_lease_that_is_revoked_commands_nothing() -> None:
 
 def test_silence_is_a_timeout_after_three_attempts() -> None:
     async def main() -> None:
-        peer = Peer(lambda course: course)
+        peer = Peer(lambda status: status)
         peer.answer = lambda request, answer: None
         with pytest.raises(DeviceTimeout, match="check cable"):
             await peer.driver.identify(peer.lease)

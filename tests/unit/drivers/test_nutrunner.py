@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bmsctl.domain.lease import LeaseBook
-from bmsctl.domain.ports import Attained, Tightening
+from bmsctl.domain.ports import LimitStatus, Tightening
 from bmsctl.domain.units import Degree, Newtonmetre, Second
 from bmsctl.drivers.nutrunner import FINISHED_AFTER_S, OpenProtocolNutrunner
 from bmsctl.drivers.open_protocol_session import ANSWER_WITHIN_S, DEVICE, KEEP_ALIVE_EVERY_S
@@ -22,7 +22,7 @@ from bmsctl.errors import (
     ReplyInvalid,
 )
 from bmsctl.protocols import open_protocol as op
-from bmsctl.protocols.open_protocol import BatchStatus, Message, OldResult, Refusal, Result
+from bmsctl.protocols.open_protocol import BatchStatus, ErrorCode, Message, OldResult, Result
 from firmware_stubs.sim.loop import new_loop
 from firmware_stubs.sim.wire import SimSerial
 
@@ -47,8 +47,8 @@ def sent(tightening_id: int, vin: str = VIN, parameter_set: int = SET, torque: f
         batch_size=1,
         batch_counter=1,
         ok=True,
-        torque_status=Attained.OK,
-        angle_status=Attained.OK,
+        torque_status=LimitStatus.OK,
+        angle_status=LimitStatus.OK,
         torque_min=22.5,
         torque_max=27.5,
         torque_target=25.0,
@@ -71,7 +71,7 @@ def old(of: Result) -> OldResult:
 
 
 def wanted(tightening_id: int, torque: float = 25.01) -> Tightening:
-    judged = (True, Newtonmetre(torque), Attained.OK, Degree(88.0), Attained.OK)
+    judged = (True, Newtonmetre(torque), LimitStatus.OK, Degree(88.0), LimitStatus.OK)
     return Tightening(tightening_id, VIN, SET, *judged, AT)
 
 
@@ -131,25 +131,25 @@ class Controller:
         mid = op.mid_of(message)
         if isinstance(message, op.CommunicationStart):
             if self.session:
-                return [op.CommandError(1, Refusal.CLIENT_ALREADY_CONNECTED)]
+                return [op.CommandError(1, ErrorCode.CLIENT_ALREADY_CONNECTED)]
             self.session = True
             return [op.CommunicationStarted(1, 1, "PF6 STACKING 1")]
         if not self.session:
-            return [op.CommandError(mid, Refusal.INVALID_DATA)]
+            return [op.CommandError(mid, ErrorCode.INVALID_DATA)]
         if isinstance(message, op.CommunicationStop):
             self.restart()
         elif isinstance(message, op.SubscribeResults):
             if self.results:
-                return [op.CommandError(mid, Refusal.RESULTS_ALREADY_SUBSCRIBED)]
+                return [op.CommandError(mid, ErrorCode.RESULTS_ALREADY_SUBSCRIBED)]
             self.results = True
         elif isinstance(message, op.SubscribeAlarms):
             if self.alarms:
-                return [op.CommandError(mid, Refusal.ALARMS_ALREADY_SUBSCRIBED)]
+                return [op.CommandError(mid, ErrorCode.ALARMS_ALREADY_SUBSCRIBED)]
             self.alarms = True
             return [op.CommandAccepted(mid), op.AlarmStatus(bool(self.alarm), self.alarm, True, True, AT)]
         elif isinstance(message, op.RequestOldResult):
             found = self.memory.get(message.tightening_id or max(self.memory, default=0))
-            return [found or op.CommandError(mid, Refusal.TIGHTENING_ID_NOT_FOUND)]
+            return [found or op.CommandError(mid, ErrorCode.TIGHTENING_ID_NOT_FOUND)]
         elif isinstance(message, op.KeepAlive):
             return [message]
         return [op.CommandAccepted(mid)] if mid in (3, 18, 42, 43, 50, 60, 70) else []
@@ -403,21 +403,26 @@ def test_an_identifier_out_of_all_bounds_is_not_believed() -> None:
     run(main)
 
 
-REFUSALS = {
-    18: (Refusal.PARAMETER_SET_NOT_PRESENT, Refusal.PARAMETER_SET_CANNOT_BE_SET),
-    50: (Refusal.VIN_NOT_GRANTED, Refusal.REVISION_UNSUPPORTED),
-    43: (Refusal.PARAMETER_SET_NOT_RUNNING, Refusal.TOOL_IN_USE, Refusal.COMMAND_FAILED, Refusal.CONTROLLER_TIMEOUT),
-    60: (Refusal.UNKNOWN_MID,),
-    1: (Refusal.PROTOCOL_BUSY,),
+ERROR_CODES = {
+    18: (ErrorCode.PARAMETER_SET_NOT_PRESENT, ErrorCode.PARAMETER_SET_CANNOT_BE_SET),
+    50: (ErrorCode.VIN_NOT_GRANTED, ErrorCode.REVISION_UNSUPPORTED),
+    43: (
+        ErrorCode.PARAMETER_SET_NOT_RUNNING,
+        ErrorCode.TOOL_IN_USE,
+        ErrorCode.COMMAND_FAILED,
+        ErrorCode.CONTROLLER_TIMEOUT,
+    ),
+    60: (ErrorCode.UNKNOWN_MID,),
+    1: (ErrorCode.PROTOCOL_BUSY,),
 }
 
 
-@pytest.mark.parametrize(("mid", "code"), [(mid, code) for mid, codes in REFUSALS.items() for code in codes])
-def test_a_refusal_is_told_with_its_text(mid: int, code: Refusal) -> None:
+@pytest.mark.parametrize(("mid", "code"), [(mid, code) for mid, codes in ERROR_CODES.items() for code in codes])
+def test_a_refusal_is_told_with_its_text(mid: int, code: ErrorCode) -> None:
     async def main() -> None:
         peer = Controller()
         peer.script = always(mid, op.CommandError(mid, code))
-        with pytest.raises(DeviceRefused, match=f"MID {mid:04d} is refused: {op.refusal_text(code)}") as told:
+        with pytest.raises(DeviceRefused, match=f"MID {mid:04d} is refused: {op.error_text(code)}") as told:
             await peer.driver.enable(peer.lease, VIN, SET)
         assert "; " in str(told.value)
         assert "look the code up" not in str(told.value)
@@ -427,10 +432,10 @@ def test_a_refusal_is_told_with_its_text(mid: int, code: Refusal) -> None:
 
 
 HARMLESS = {
-    1: Refusal.CLIENT_ALREADY_CONNECTED,
-    60: Refusal.RESULTS_ALREADY_SUBSCRIBED,
-    70: Refusal.ALARMS_ALREADY_SUBSCRIBED,
-    64: Refusal.TIGHTENING_ID_NOT_FOUND,
+    1: ErrorCode.CLIENT_ALREADY_CONNECTED,
+    60: ErrorCode.RESULTS_ALREADY_SUBSCRIBED,
+    70: ErrorCode.ALARMS_ALREADY_SUBSCRIBED,
+    64: ErrorCode.TIGHTENING_ID_NOT_FOUND,
 }
 
 
@@ -450,7 +455,7 @@ def test_each_question_has_one_refusal_that_is_an_answer(mid: int, code: int) ->
         if HARMLESS.get(mid) == code:
             await peer.driver.enable(peer.lease, VIN, SET)
         else:
-            with pytest.raises(DeviceRefused, match=f"MID {mid:04d} is refused: {op.refusal_text(code)}; "):
+            with pytest.raises(DeviceRefused, match=f"MID {mid:04d} is refused: {op.error_text(code)}; "):
                 await peer.driver.enable(peer.lease, VIN, SET)
             assert 43 not in peer.mids()
 
@@ -826,10 +831,15 @@ def test_the_memory_is_read_by_identifier() -> None:
 def test_a_not_ok_result_is_a_result() -> None:
     async def main() -> None:
         peer = await Controller().enable()
-        nok = replace(sent(42, torque=7.39), ok=False, torque_status=Attained.LOW, batch_status=BatchStatus.NOK)
+        nok = replace(sent(42, torque=7.39), ok=False, torque_status=LimitStatus.LOW, batch_status=BatchStatus.NOK)
         peer.make(nok, 1.0)
         got = await peer.result()
-        assert (got.ok, got.torque, got.torque_status, got.angle_status) == (False, 7.39, Attained.LOW, Attained.OK)
+        assert (got.ok, got.torque, got.torque_status, got.angle_status) == (
+            False,
+            7.39,
+            LimitStatus.LOW,
+            LimitStatus.OK,
+        )
 
     run(main)
 

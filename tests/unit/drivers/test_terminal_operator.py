@@ -16,7 +16,7 @@ from typing import TypeVar
 import pytest
 
 from bmsctl.domain.lease import Lease, LeaseBook
-from bmsctl.domain.ports import Deed, Instruction
+from bmsctl.domain.ports import Instruction, ManualTask
 from bmsctl.domain.units import Second
 from bmsctl.drivers import terminal_operator
 from bmsctl.drivers.terminal_operator import LINE_MAX, TerminalOperator
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 WITHIN = Second(10.0)
 BRIEFLY = Second(0.02)
-BOLT = Instruction(Deed.LOOSEN, "bolt m1.1", "Loosen the bolt shown", "NOK: torque")
+BOLT = Instruction(ManualTask.LOOSEN, "bolt m1.1", "Loosen the bolt shown", "NOK: torque")
 LABEL = PartLabel("295M24112R", "M0000000001", "L7")
 
 
@@ -124,7 +124,7 @@ def test_enter_confirms_what_is_shown_with_part_and_detail(at_terminal: At) -> N
 
 def test_an_instruction_without_part_and_detail_is_one_line(at_terminal: At) -> None:
     async def test(desk: Desk) -> None:
-        await desk.operator.show(desk.lease, Instruction(Deed.CONNECT, "", "Couple the coolant ports"))
+        await desk.operator.show(desk.lease, Instruction(ManualTask.CONNECT, "", "Couple the coolant ports"))
         assert desk.said == ["CONNECT: Couple the coolant ports"]
 
     at_terminal(test)
@@ -155,7 +155,7 @@ def test_what_moves_a_cursor_never_gets_into_a_reason_or_onto_the_screen(at_term
         with pytest.raises(DeviceRefused) as refused:
             await desk.confirmed("x torn\x1b[2J off\n")
         assert str(refused.value).endswith("torn[2J off")
-        await desk.operator.show(desk.lease, Instruction(Deed.FETCH, "module 1", "Fetch", "M1\x1d\x07"))
+        await desk.operator.show(desk.lease, Instruction(ManualTask.FETCH, "module 1", "Fetch", "M1\x1d\x07"))
         assert desk.said[-1] == "FETCH module 1: Fetch\n  M1"
 
     at_terminal(test)
@@ -387,12 +387,12 @@ ASKING = """
 import asyncio
 from bmsctl.drivers.terminal_operator import TerminalOperator
 from bmsctl.domain.lease import Lease
-from bmsctl.domain.ports import Deed, Instruction
+from bmsctl.domain.ports import Instruction, ManualTask
 
 async def main():
     lease = Lease("operator", 1.0, asyncio.get_running_loop().time)
     say = lambda text: print(text, flush=True)
-    await TerminalOperator(0, say).confirm(lease, Instruction(Deed.LOAD, "tray", "Lay the tray"), 60.0)
+    await TerminalOperator(0, say).confirm(lease, Instruction(ManualTask.LOAD, "tray", "Lay the tray"), 60.0)
 
 asyncio.run(main())
 """

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from bmsctl.analysis.leak import LeakRate, leak_rate
-from bmsctl.domain.ports import Decay
+from bmsctl.domain.ports import PressureDecay
 from bmsctl.protocols import leak_tester, modbus_rtu
-from bmsctl.protocols.leak_tester import Course, Phase, Result, Settings
-from bmsctl.protocols.modbus_rtu import ExceptionCode, Function, Refusal, Replies, Reply, Request
+from bmsctl.protocols.leak_tester import Phase, Result, Settings, StatusBlock
+from bmsctl.protocols.modbus_rtu import ExceptionCode, ExceptionResponse, Function, Replies, Reply, Request
 from firmware_stubs.leak_tester import IDENTITY, Air, LeakTesterStub, Part, Weather
 from firmware_stubs.noise import Noise, draw
 from firmware_stubs.sim.loop import new_loop
@@ -42,10 +42,10 @@ class Master:
         self.coupled = Coupled()
         self.stub = LeakTesterStub(self.line.device, self.coupled, seed)
         self._replies = Replies()
-        self._heard: list[Reply | Refusal] = []
+        self._heard: list[Reply | ExceptionResponse] = []
         self.line.station.attach(lambda data, t_s: self._heard.extend(self._replies.feed(data)))
 
-    async def ask(self, request: Request) -> Reply | Refusal:
+    async def ask(self, request: Request) -> Reply | ExceptionResponse:
         self._replies.expect(request)
         self._heard.clear()
         self.line.station.write(modbus_rtu.encode_request(request))
@@ -53,7 +53,7 @@ class Master:
         (reply,) = self._heard
         return reply
 
-    async def write(self, address: int, *values: int) -> Reply | Refusal:
+    async def write(self, address: int, *values: int) -> Reply | ExceptionResponse:
         return await self.ask(modbus_rtu.write(leak_tester.UNIT, address, values))
 
     async def read(self, function: Function, address: int, count: int) -> tuple[int, ...]:
@@ -61,13 +61,13 @@ class Master:
         assert isinstance(reply, Reply)
         return reply.values
 
-    async def course(self, first: int = 0) -> Course:
+    async def status(self, first: int = 0) -> StatusBlock:
         await self.write(leak_tester.TAG, 7, first)
-        return leak_tester.decode_course(
-            await self.read(Function.READ_INPUT, leak_tester.COURSE, leak_tester.COURSE_COUNT)
+        return leak_tester.decode_status(
+            await self.read(Function.READ_INPUT, leak_tester.STATUS, leak_tester.STATUS_COUNT)
         )
 
-    async def begin(self, settings: Settings, number: int = 1) -> Reply | Refusal:
+    async def begin(self, settings: Settings, number: int = 1) -> Reply | ExceptionResponse:
         reply = await self.write(leak_tester.SETTINGS, *leak_tester.encode_settings(settings))
         return await self.write(leak_tester.TEST, number) if isinstance(reply, Reply) else reply
 
@@ -89,12 +89,12 @@ def told(seed: int, part: Part, settings: Settings) -> LeakRate:
     noise = Noise(seed, "noise").normal(0, settings.samples)
     samples = Air(part, settings, weather(seed)).samples(0, settings.samples, gain, noise)
     registers = [
-        leak_tester.encode_course(Course(0, 0, Phase.TEST, Result.NONE, 0.0, len(samples), at, tuple(page)))
+        leak_tester.encode_status(StatusBlock(0, 0, Phase.TEST, Result.NONE, 0.0, len(samples), at, tuple(page)))
         for at in range(0, len(samples), leak_tester.PAGE)
         for page in [samples[at : at + leak_tester.PAGE]]
     ]
-    shown = np.array([sample for page in registers for sample in leak_tester.decode_course(page).samples])
-    decay = Decay(leak_tester.SAMPLE_S * np.arange(len(shown), dtype=np.float64), *shown.T)
+    shown = np.array([sample for page in registers for sample in leak_tester.decode_status(page).samples])
+    decay = PressureDecay(leak_tester.SAMPLE_S * np.arange(len(shown), dtype=np.float64), *shown.T)
     tolerance_pa = 0.1 * abs(settings.pressure_pa)
     return leak_rate(decay, part.volume_m3 * 1e6, settings.settle_s, settings.pressure_pa, tolerance_pa)
 
@@ -170,12 +170,12 @@ def test_a_test_goes_through_its_phases_and_is_vented() -> None:
         assert await master.begin(HOUSING_TEST) == Reply()
         begun_s = asyncio.get_running_loop().time()
         phases: dict[Phase, float] = {}
-        while (course := await master.course()).phase is not Phase.VENTED:
-            phases.setdefault(course.phase, asyncio.get_running_loop().time() - begun_s)
+        while (status := await master.status()).phase is not Phase.VENTED:
+            phases.setdefault(status.phase, asyncio.get_running_loop().time() - begun_s)
             await asyncio.sleep(0.3)
         assert list(phases) == [Phase.FILL, Phase.SETTLE, Phase.TEST, Phase.VENT]
         assert list(phases.values()) == pytest.approx([0.2, 10.0, 30.0, 90.0], abs=0.6)
-        assert (course.test, course.result, course.taken) == (1, Result.DONE, 161)
+        assert (status.test, status.result, status.taken) == (1, Result.DONE, 161)
         assert abs(master.stub.gauge_pa) <= leak_tester.VENTED_PA
 
     run(main)
@@ -186,12 +186,12 @@ def test_a_sample_is_the_same_however_often_it_is_read() -> None:
         master = Master()
         await master.begin(HOUSING_TEST)
         await asyncio.sleep(30.0)
-        once = await master.course(5)
+        once = await master.status(5)
         await asyncio.sleep(5.0)
-        again = await master.course(5)
+        again = await master.status(5)
         assert len(once.samples) == leak_tester.PAGE
         assert again.samples == once.samples
-        assert (await master.course(6)).samples[:-1] == once.samples[1:]
+        assert (await master.status(6)).samples[:-1] == once.samples[1:]
         assert len({sample.pressure_pa for sample in once.samples}) > 10
 
     run(main)
@@ -204,10 +204,10 @@ def test_what_is_stopped_vents_and_says_so() -> None:
         await asyncio.sleep(40.0)
         assert master.stub.gauge_pa > 1.9e3
         await master.write(leak_tester.TEST, leak_tester.STOP)
-        assert (await master.course()).phase is Phase.VENT
+        assert (await master.status()).phase is Phase.VENT
         await asyncio.sleep(5.0)
-        course = await master.course()
-        assert (course.phase, course.result, course.test) == (Phase.VENTED, Result.STOPPED, 0)
+        status = await master.status()
+        assert (status.phase, status.result, status.test) == (Phase.VENTED, Result.STOPPED, 0)
         assert abs(master.stub.gauge_pa) < leak_tester.VENTED_PA
         assert await master.begin(HOUSING_TEST) == Reply()
 
@@ -224,8 +224,8 @@ def test_filling_that_raises_no_pressure_is_given_up(leak: float | None) -> None
             master.coupled.parts[2] = HOUSING._replace(leak_cm3_per_min=leak)
         await master.begin(HOUSING_TEST)
         await asyncio.sleep(11.0)
-        course = await master.course()
-        assert (course.phase, course.result, course.taken) == (Phase.VENTED, Result.NO_PRESSURE, 0)
+        status = await master.status()
+        assert (status.phase, status.result, status.taken) == (Phase.VENTED, Result.NO_PRESSURE, 0)
 
     run(main)
 
@@ -236,8 +236,8 @@ def test_a_part_that_cannot_be_filled_whole_is_tested_all_the_same() -> None:
         master.coupled.parts[2] = HOUSING._replace(leak_cm3_per_min=240e3)
         await master.begin(HOUSING_TEST)
         await asyncio.sleep(95.0)
-        course = await master.course()
-        assert (course.result, course.taken) == (Result.GROSS_LEAK, 161)
+        status = await master.status()
+        assert (status.result, status.taken) == (Result.GROSS_LEAK, 161)
 
     run(main)
 
@@ -248,10 +248,10 @@ def test_the_same_number_starts_nothing_and_another_one_must_wait() -> None:
         await master.begin(HOUSING_TEST)
         await asyncio.sleep(15.0)
         assert await master.write(leak_tester.TEST, 1) == Reply()
-        assert (await master.course()).phase is Phase.SETTLE
-        assert await master.write(leak_tester.TEST, 2) == Refusal(ExceptionCode.BUSY)
-        assert await master.begin(COOLANT_TEST) == Refusal(ExceptionCode.BUSY)
-        assert (await master.course()).test == 1
+        assert (await master.status()).phase is Phase.SETTLE
+        assert await master.write(leak_tester.TEST, 2) == ExceptionResponse(ExceptionCode.BUSY)
+        assert await master.begin(COOLANT_TEST) == ExceptionResponse(ExceptionCode.BUSY)
+        assert (await master.status()).test == 1
 
     run(main)
 
@@ -271,7 +271,7 @@ def test_the_same_number_starts_nothing_and_another_one_must_wait() -> None:
 def test_settings_that_it_cannot_do_are_refused(settings: Settings) -> None:
     async def main() -> None:
         master = Master()
-        assert await master.begin(settings) == Refusal(ExceptionCode.ILLEGAL_VALUE)
+        assert await master.begin(settings) == ExceptionResponse(ExceptionCode.ILLEGAL_VALUE)
         assert (await master.read(Function.READ_HOLDING, 0, 9)) == (0,) * 9
 
     run(main)
@@ -289,7 +289,7 @@ def test_settings_that_it_cannot_do_are_refused(settings: Settings) -> None:
 )
 def test_registers_that_there_are_not(request_: Request) -> None:
     async def main() -> None:
-        assert await Master().ask(request_) == Refusal(ExceptionCode.ILLEGAL_ADDRESS)
+        assert await Master().ask(request_) == ExceptionResponse(ExceptionCode.ILLEGAL_ADDRESS)
 
     run(main)
 
@@ -312,20 +312,20 @@ def test_a_restart_vents_and_forgets() -> None:
         await asyncio.sleep(15.0)
         master.stub.restart()
         assert master.stub.gauge_pa == 0.0
-        course = await master.course()
-        assert (course.test, course.phase, course.result, course.taken) == (0, Phase.VENTED, Result.NONE, 0)
+        status = await master.status()
+        assert (status.test, status.phase, status.result, status.taken) == (0, Phase.VENTED, Result.NONE, 0)
 
     run(main)
 
 
-def test_the_same_seed_gives_the_same_course_and_another_one_another() -> None:
-    async def course(seed: int) -> Course:
+def test_the_same_seed_gives_the_same_status_and_another_one_another() -> None:
+    async def status(seed: int) -> StatusBlock:
         master = Master(seed)
         await master.begin(COOLANT_TEST)
         await asyncio.sleep(30.0)
-        return await master.course(3)
+        return await master.status(3)
 
-    same, again, other = (new_loop().run_until(course(seed), 100.0) for seed in (1, 1, 2))
+    same, again, other = (new_loop().run_until(status(seed), 100.0) for seed in (1, 1, 2))
     assert same == again
     assert same != other
     assert not math.isclose(same.samples[0].atmosphere_pa, other.samples[0].atmosphere_pa, abs_tol=1.0)

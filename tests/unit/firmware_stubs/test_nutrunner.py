@@ -10,13 +10,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bmsctl.domain.ports import Attained
+from bmsctl.domain.ports import LimitStatus
 from bmsctl.protocols import open_protocol as op
-from bmsctl.protocols.open_protocol import Message, OldResult, Refusal, Result, Telegram
+from bmsctl.protocols.open_protocol import ErrorCode, Message, OldResult, Result, Telegram
 from firmware_stubs import nutrunner_records
 from firmware_stubs.nutrunner import NutrunnerStub
 from firmware_stubs.nutrunner_outbox import REPEAT_S, REPEATS_MAX
-from firmware_stubs.nutrunner_records import KEPT_MAX, STRAY_SHARE, Memory, Neighbour, Order, Transducers, judged
+from firmware_stubs.nutrunner_records import KEPT_MAX, STRAY_SHARE, Memory, Neighbour, Setup, Transducers, judged
 from firmware_stubs.sim.loop import new_loop
 from firmware_stubs.sim.wire import SimSerial
 
@@ -64,7 +64,7 @@ class Client:
         return [message for _, message in self.heard]
 
     async def start(self) -> None:
-        """A session with results, and an order."""
+        """A session with results, and a set-up tool."""
         await self.ask(op.CommunicationStart(), op.SubscribeResults())
         await self.ask(op.SelectParameterSet(3), op.DownloadVin(VIN))
 
@@ -103,7 +103,7 @@ def accepted(*mids: int) -> list[Message]:
     return [op.CommandAccepted(mid) for mid in mids]
 
 
-def refused(mid: int, code: Refusal) -> list[Message]:
+def refused(mid: int, code: ErrorCode) -> list[Message]:
     return [op.CommandError(mid, code)]
 
 
@@ -115,7 +115,7 @@ def test_nothing_is_done_without_a_session() -> None:
     async def main() -> None:
         client = Client()
         for message in (op.KeepAlive(), op.EnableTool(), op.RequestOldResult(0), op.CommunicationStop()):
-            assert await client.ask(message) == refused(op.mid_of(message), Refusal.INVALID_DATA)
+            assert await client.ask(message) == refused(op.mid_of(message), ErrorCode.INVALID_DATA)
         assert await client.ask(op.CommunicationStart()) == [op.CommunicationStarted(1, 1, "PF6 STACKING 1")]
         assert await client.ask(op.KeepAlive()) == [op.KeepAlive()]
 
@@ -126,7 +126,7 @@ def test_a_second_client_is_refused_until_the_first_has_gone() -> None:
     async def main() -> None:
         client = Client()
         await client.ask(op.CommunicationStart())
-        assert await client.ask(op.CommunicationStart()) == refused(1, Refusal.CLIENT_ALREADY_CONNECTED)
+        assert await client.ask(op.CommunicationStart()) == refused(1, ErrorCode.CLIENT_ALREADY_CONNECTED)
         assert await client.ask(op.CommunicationStop(), op.CommunicationStart()) == [
             op.CommandAccepted(3),
             op.CommunicationStarted(1, 1, "PF6 STACKING 1"),
@@ -142,7 +142,7 @@ def test_a_session_ends_after_15_silent_seconds_and_any_message_prolongs_it() ->
         for _ in range(5):
             assert await client.ask(op.KeepAlive(), wait_s=14.9) == [op.KeepAlive()]
         assert await client.ask(op.KeepAlive(), wait_s=15.1) == [op.KeepAlive()]
-        assert await client.ask(op.KeepAlive()) == refused(9999, Refusal.INVALID_DATA)
+        assert await client.ask(op.KeepAlive()) == refused(9999, ErrorCode.INVALID_DATA)
         assert (await client.ask(op.CommunicationStart(), op.SubscribeResults()))[1:] == accepted(60)
 
     run(main)
@@ -151,22 +151,22 @@ def test_a_session_ends_after_15_silent_seconds_and_any_message_prolongs_it() ->
 @pytest.mark.parametrize(
     ("telegram", "code"),
     [
-        (Telegram(60, 2), Refusal.REVISION_UNSUPPORTED),
-        (Telegram(900), Refusal.UNKNOWN_MID),
-        (Telegram(61, 1, b"0" * 211), Refusal.INVALID_DATA),
-        (op.to_telegram(op.CommandAccepted(18)), Refusal.UNKNOWN_MID),
-        (Telegram(18, 1, b"3"), Refusal.INVALID_DATA),
-        (Telegram(18, 1, b"x03"), Refusal.INVALID_DATA),
-        (Telegram(18, 1, b"004"), Refusal.PARAMETER_SET_NOT_PRESENT),
-        (Telegram(38, 1, b"01"), Refusal.JOB_NOT_PRESENT),
-        (Telegram(39, 1, b"01"), Refusal.JOB_NOT_RUNNING),
-        (Telegram(43), Refusal.PARAMETER_SET_NOT_RUNNING),
-        (Telegram(63), Refusal.RESULTS_NOT_SUBSCRIBED),
-        (Telegram(64, 1, b"0000000001"), Refusal.TIGHTENING_ID_NOT_FOUND),
-        (Telegram(73), Refusal.ALARMS_NOT_SUBSCRIBED),
+        (Telegram(60, 2), ErrorCode.REVISION_UNSUPPORTED),
+        (Telegram(900), ErrorCode.UNKNOWN_MID),
+        (Telegram(61, 1, b"0" * 211), ErrorCode.INVALID_DATA),
+        (op.to_telegram(op.CommandAccepted(18)), ErrorCode.UNKNOWN_MID),
+        (Telegram(18, 1, b"3"), ErrorCode.INVALID_DATA),
+        (Telegram(18, 1, b"x03"), ErrorCode.INVALID_DATA),
+        (Telegram(18, 1, b"004"), ErrorCode.PARAMETER_SET_NOT_PRESENT),
+        (Telegram(38, 1, b"01"), ErrorCode.JOB_NOT_PRESENT),
+        (Telegram(39, 1, b"01"), ErrorCode.JOB_NOT_RUNNING),
+        (Telegram(43), ErrorCode.PARAMETER_SET_NOT_RUNNING),
+        (Telegram(63), ErrorCode.RESULTS_NOT_SUBSCRIBED),
+        (Telegram(64, 1, b"0000000001"), ErrorCode.TIGHTENING_ID_NOT_FOUND),
+        (Telegram(73), ErrorCode.ALARMS_NOT_SUBSCRIBED),
     ],
 )
-def test_what_it_cannot_do_is_refused_with_a_code(telegram: Telegram, code: Refusal) -> None:
+def test_what_it_cannot_do_is_refused_with_a_code(telegram: Telegram, code: ErrorCode) -> None:
     async def main() -> None:
         client = Client()
         await client.ask(op.CommunicationStart())
@@ -181,10 +181,10 @@ def test_a_subscription_exists_once() -> None:
         client = Client()
         await client.ask(op.CommunicationStart())
         assert await client.ask(op.SubscribeResults()) == accepted(60)
-        assert await client.ask(op.SubscribeResults()) == refused(60, Refusal.RESULTS_ALREADY_SUBSCRIBED)
+        assert await client.ask(op.SubscribeResults()) == refused(60, ErrorCode.RESULTS_ALREADY_SUBSCRIBED)
         assert await client.ask(op.UnsubscribeResults(), op.SubscribeResults()) == accepted(63, 60)
         assert (await client.ask(op.SubscribeAlarms()))[:1] == accepted(70)
-        assert await client.ask(op.SubscribeAlarms()) == refused(70, Refusal.ALARMS_ALREADY_SUBSCRIBED)
+        assert await client.ask(op.SubscribeAlarms()) == refused(70, ErrorCode.ALARMS_ALREADY_SUBSCRIBED)
         assert await client.ask(op.UnsubscribeAlarms()) == accepted(73)
 
     run(main)
@@ -225,8 +225,8 @@ def test_a_disabled_tool_does_not_turn_but_ends_what_it_has_begun(disabled_after
             await asyncio.sleep(disabled_after_s)
         assert await client.ask(op.DisableTool()) == accepted(42)
         if disabled_after_s:
-            assert await client.ask(op.EnableTool()) == refused(43, Refusal.TOOL_IN_USE)
-            assert await client.ask(op.SelectParameterSet(5)) == refused(18, Refusal.PARAMETER_SET_CANNOT_BE_SET)
+            assert await client.ask(op.EnableTool()) == refused(43, ErrorCode.TOOL_IN_USE)
+            assert await client.ask(op.SelectParameterSet(5)) == refused(18, ErrorCode.PARAMETER_SET_CANNOT_BE_SET)
         client.stub.pull("m1.2")
         await asyncio.sleep(5.0)
         assert client.joint.tightened == ([("m1.1", 3)] if disabled_after_s else [])
@@ -250,14 +250,14 @@ def test_the_order_is_what_it_was_when_the_trigger_was_pulled() -> None:
 @pytest.mark.parametrize(
     ("torque_nm", "angle_deg", "torque_status", "angle_status"),
     [
-        (20.0, 90.0, Attained.LOW, Attained.OK),
-        (30.0, 90.0, Attained.HIGH, Attained.OK),
-        (25.0, 20.0, Attained.OK, Attained.LOW),
-        (25.0, 170.0, Attained.OK, Attained.HIGH),
+        (20.0, 90.0, LimitStatus.LOW, LimitStatus.OK),
+        (30.0, 90.0, LimitStatus.HIGH, LimitStatus.OK),
+        (25.0, 20.0, LimitStatus.OK, LimitStatus.LOW),
+        (25.0, 170.0, LimitStatus.OK, LimitStatus.HIGH),
     ],
 )
 def test_the_controller_judges_by_its_own_limits(
-    torque_nm: float, angle_deg: float, torque_status: Attained, angle_status: Attained
+    torque_nm: float, angle_deg: float, torque_status: LimitStatus, angle_status: LimitStatus
 ) -> None:
     async def main() -> None:
         client = Client()
@@ -274,9 +274,9 @@ def test_the_controller_judges_by_its_own_limits(
 
 
 def test_what_is_sent_is_what_is_judged() -> None:
-    assert judged(1, Order(VIN, 3), 22.4951, 90.0, 0.0).torque_status is Attained.OK
-    assert judged(1, Order(VIN, 3), 22.4949, 90.0, 0.0).torque_status is Attained.LOW
-    assert judged(1, Order(VIN, 3), -0.1, -3.0, 0.0).torque == 0.0
+    assert judged(1, Setup(VIN, 3), 22.4951, 90.0, 0.0).torque_status is LimitStatus.OK
+    assert judged(1, Setup(VIN, 3), 22.4949, 90.0, 0.0).torque_status is LimitStatus.LOW
+    assert judged(1, Setup(VIN, 3), -0.1, -3.0, 0.0).torque == 0.0
 
 
 def test_a_tightening_takes_1_5_to_4_s_and_its_result_50_to_150_ms_more() -> None:
@@ -370,7 +370,7 @@ def test_a_bolt_tightened_while_nobody_listens_is_kept(how: str) -> None:
         assert (result.vin, result.parameter_set, result.ok) == (VIN, 3, True)
         assert await client.ask(op.RequestOldResult(result.tightening_id)) == [result]
         assert await client.ask(op.RequestOldResult(result.tightening_id + 1)) == refused(
-            64, Refusal.TIGHTENING_ID_NOT_FOUND
+            64, ErrorCode.TIGHTENING_ID_NOT_FOUND
         )
 
     run(main)
@@ -388,9 +388,9 @@ def test_a_restart_keeps_results_and_identifiers_only() -> None:
         await asyncio.sleep(5.0)
         assert client.joint.tightened == [("m1.1", 3)]
         assert not client.stub.enabled
-        assert await client.ask(op.KeepAlive()) == refused(9999, Refusal.INVALID_DATA)
+        assert await client.ask(op.KeepAlive()) == refused(9999, ErrorCode.INVALID_DATA)
         assert (await client.ask(op.CommunicationStart(), op.EnableTool()))[1:] == refused(
-            43, Refusal.PARAMETER_SET_NOT_RUNNING
+            43, ErrorCode.PARAMETER_SET_NOT_RUNNING
         )
         assert await client.newest() == old(first)
         await client.ask(op.SubscribeResults(), op.SelectParameterSet(3), op.DownloadVin(VIN))
@@ -416,7 +416,7 @@ def test_an_alarm_stops_the_tool_until_somebody_acknowledges_it_there() -> None:
         client.stub.pull("m1.1")
         await asyncio.sleep(5.0)
         assert client.joint.tightened == []
-        assert await client.ask(op.EnableTool()) == refused(43, Refusal.COMMAND_FAILED)
+        assert await client.ask(op.EnableTool()) == refused(43, ErrorCode.COMMAND_FAILED)
         client.stub.acknowledge_alarm()
         assert await client.ask(op.AcknowledgeAlarmAcknowledged()) == [op.AlarmAcknowledged("E404")]
         assert await client.ask(op.EnableTool()) == accepted(43)
@@ -428,7 +428,7 @@ def test_identifiers_go_on_from_what_the_controller_has_made_and_old_results_are
     memory = Memory(1)
     first = memory.newest + 1
     for _ in range(KEPT_MAX + 1):
-        memory.keep(Order(VIN, 3), 25.0, 90.0, 0.0)
+        memory.keep(Setup(VIN, 3), 25.0, 90.0, 0.0)
     assert memory.newest == first + KEPT_MAX
     assert memory.find(first) is None
     kept = memory.find(first + 1)
@@ -505,5 +505,5 @@ def test_four_hundred_tools_are_as_accurate_as_the_data_sheet_says() -> None:
 def test_a_neighbour_stays_at_a_pack_for_some_tightenings() -> None:
     neighbour = Neighbour(1, 0.0)
     made = [neighbour.take() for _ in range(320)]
-    assert 4 <= len({each.order.vin for each in made}) <= 20
+    assert 4 <= len({each.setup.vin for each in made}) <= 20
     assert all(late.at_s > early.at_s for early, late in pairwise(made))

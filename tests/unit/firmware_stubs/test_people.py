@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bmsctl.domain.lease import Lease, LeaseBook
-from bmsctl.domain.ports import Deed, Instruction, ModuleData
+from bmsctl.domain.ports import Instruction, ManualTask, ModuleData
 from bmsctl.domain.units import Ohm, Second, Volt
 from bmsctl.errors import DeviceRefused, DeviceTimeout, LeaseRevoked
 from firmware_stubs.people import SimMes, SimOperator, Stock
@@ -39,7 +39,7 @@ def test_the_operator_confirms_after_two_to_four_seconds() -> None:
         taken = []
         for _ in range(50):
             asked_s = now()
-            await operator.confirm(right, Instruction(Deed.DOCK, "", "connect the pack"), Second(60.0))
+            await operator.confirm(right, Instruction(ManualTask.DOCK, "", "connect the pack"), Second(60.0))
             taken.append(now() - asked_s)
             assert right.fresh
         assert 2.0 < min(taken) < 2.3
@@ -53,31 +53,31 @@ def test_an_absent_a_slow_and_an_unwilling_operator() -> None:
     async def main() -> None:
         operator = SimOperator(1)
         with pytest.raises(DeviceTimeout, match="within 1 s"):
-            await operator.confirm(lease(), Instruction(Deed.DOCK, "", "dock"), Second(1.0))
+            await operator.confirm(lease(), Instruction(ManualTask.DOCK, "", "dock"), Second(1.0))
         assert now() == 1.0
         operator.absent = True
         with pytest.raises(DeviceTimeout, match="dock"):
-            await operator.confirm(lease(), Instruction(Deed.DOCK, "", "dock"), Second(10.0))
+            await operator.confirm(lease(), Instruction(ManualTask.DOCK, "", "dock"), Second(10.0))
         operator.absent, operator.refusal = False, "the connector is bent"
         with pytest.raises(DeviceRefused, match="bent"):
-            await operator.confirm(lease(), Instruction(Deed.DOCK, "", "dock"), Second(10.0))
+            await operator.confirm(lease(), Instruction(ManualTask.DOCK, "", "dock"), Second(10.0))
         right = lease()
         right.revoked = True
         with pytest.raises(LeaseRevoked):
-            await operator.confirm(right, Instruction(Deed.DOCK, "", "dock"), Second(10.0))
+            await operator.confirm(right, Instruction(ManualTask.DOCK, "", "dock"), Second(10.0))
 
     run(main)
 
 
-TIGHTEN = Instruction(Deed.TIGHTEN, "bolt m1.1", "tighten")
+TIGHTEN = Instruction(ManualTask.TIGHTEN, "bolt m1.1", "tighten")
 
 
-def test_hands_act_when_the_deed_is_done_and_are_in_the_station_until_then() -> None:
+def test_hands_act_when_the_task_is_done_and_are_in_the_station_until_then() -> None:
     async def main() -> None:
         operator, told = SimOperator(1), list[tuple[float, str]]()
         operator.hands = lambda instruction: told.append((now(), instruction.part))
         operator.reaching = lambda on: told.append((now(), "in" if on else "out"))
-        await operator.confirm(lease(), Instruction(Deed.PLACE, "busbar 1", "place"), Second(60.0))
+        await operator.confirm(lease(), Instruction(ManualTask.PLACE, "busbar 1", "place"), Second(60.0))
         assert told == [(0.0, "in"), (now(), "busbar 1"), (now(), "out")]
 
     run(main)
@@ -88,7 +88,7 @@ def test_hands_are_out_again_when_nobody_waits_any_more_and_have_done_nothing() 
         operator, told = SimOperator(1), list[str]()
         operator.hands = lambda instruction: told.append(instruction.part)
         operator.reaching = lambda on: told.append("in" if on else "out")
-        asked = Instruction(Deed.PLACE, "busbar 1", "place")
+        asked = Instruction(ManualTask.PLACE, "busbar 1", "place")
         waiting = asyncio.get_running_loop().create_task(operator.confirm(lease(), asked, Second(60.0)))
         await asyncio.sleep(1.0)
         waiting.cancel()
@@ -102,7 +102,7 @@ def test_somebody_who_refuses_or_is_not_there_does_nothing() -> None:
     async def main() -> None:
         operator, told = SimOperator(1), list[str]()
         operator.hands = lambda instruction: told.append(instruction.part)
-        asked = Instruction(Deed.PLACE, "busbar 1", "place")
+        asked = Instruction(ManualTask.PLACE, "busbar 1", "place")
         operator.refusal = "it does not fit"
         with pytest.raises(DeviceRefused, match="fit"):
             await operator.confirm(lease(), asked, Second(60.0))
@@ -123,7 +123,7 @@ def test_what_is_shown_is_done_later_and_only_the_newest() -> None:
         operator.hands = lambda instruction: told.append((now(), instruction.part))
         await operator.show(right, TIGHTEN)
         assert now() == 0.0
-        await operator.show(right, Instruction(Deed.TIGHTEN, "bolt m1.2", "tighten"))
+        await operator.show(right, Instruction(ManualTask.TIGHTEN, "bolt m1.2", "tighten"))
         await asyncio.sleep(10.0)
         assert operator.seen == ["tighten", "tighten"]
         ((acted_s, part),) = told
@@ -136,19 +136,19 @@ def test_what_is_shown_is_done_later_and_only_the_newest() -> None:
     run(main)
 
 
-def test_the_hand_scanner_reads_what_is_in_sight_once_the_deed_is_done() -> None:
+def test_the_hand_scanner_reads_what_is_in_sight_once_the_task_is_done() -> None:
     async def main() -> None:
         operator, seen = SimOperator(1), list[str]()
         operator.hands = lambda instruction: seen.append("295B;AS52")
         operator.in_sight = lambda: seen[-1] if seen else None
         right = lease()
-        assert await operator.scan(right, Instruction(Deed.APPLY, "", "scan"), Second(60.0)) == "295B;AS52"
+        assert await operator.scan(right, Instruction(ManualTask.APPLY, "", "scan"), Second(60.0)) == "295B;AS52"
         assert 2.0 <= now() <= 4.0
         assert right.fresh
         operator.in_sight = lambda: None
         begun_s = now()
         with pytest.raises(DeviceTimeout, match="nobody scanned anything for 'scan' within 60 s"):
-            await operator.scan(right, Instruction(Deed.APPLY, "", "scan"), Second(60.0))
+            await operator.scan(right, Instruction(ManualTask.APPLY, "", "scan"), Second(60.0))
         assert now() - begun_s == pytest.approx(60.0)
 
     run(main)

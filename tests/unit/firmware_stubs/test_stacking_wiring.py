@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bmsctl.domain.lease import LeaseBook
-from bmsctl.domain.ports import Deed, Instruction
+from bmsctl.domain.ports import Instruction, ManualTask
 from bmsctl.domain.units import Second
 from bmsctl.domain.world import AsBuilt
 from bmsctl.protocols.part_label import parse_label
@@ -36,9 +36,9 @@ def wired(condition: PackCondition = GOOD, built: tuple[str, ...] = ()) -> Stack
     return StackingWiring(RECIPE, condition, SEED, wires, AsBuilt(dict.fromkeys(built, "")))
 
 
-async def do(wiring: StackingWiring, deed: Deed, part: str = "", text: str = "", detail: str = "") -> None:
+async def do(wiring: StackingWiring, task: ManualTask, part: str = "", text: str = "", detail: str = "") -> None:
     lease = LeaseBook(asyncio.get_running_loop().time).grant("operator", 1.0)
-    await wiring.operator.confirm(lease, Instruction(deed, part, text, detail), Second(60.0))
+    await wiring.operator.confirm(lease, Instruction(task, part, text, detail), Second(60.0))
 
 
 def test_every_wire_of_the_station_has_its_device_and_no_other() -> None:
@@ -73,11 +73,11 @@ def test_the_bms_has_power_only_through_the_harness() -> None:
         await asyncio.sleep(3.0)
         now_s = asyncio.get_running_loop().time()
         assert wiring.bms.supply_current_a(now_s) == 0.0
-        await do(wiring, Deed.CONNECT, "harness")
+        await do(wiring, ManualTask.CONNECT, "harness")
         await asyncio.sleep(3.0)
         now_s = asyncio.get_running_loop().time()
         assert wiring.bms.supply_current_a(now_s) > 0.1
-        await do(wiring, Deed.OPEN, "signal")
+        await do(wiring, ManualTask.OPEN, "signal")
         now_s = asyncio.get_running_loop().time()
         assert wiring.bms.supply_current_a(now_s) == 0.0
 
@@ -89,7 +89,7 @@ def test_what_hands_hold_is_before_the_scanner() -> None:
         wiring = wired()
         assert wiring.scanner.label is not None
         assert parse_label(wiring.scanner.label).serial == wiring.serial
-        await do(wiring, Deed.FETCH, "module 1", detail="M24-7-1")
+        await do(wiring, ManualTask.FETCH, "module 1", detail="M24-7-1")
         assert wiring.scanner.label is not None
         assert parse_label(wiring.scanner.label).serial == "M24-7-1"
         assert wiring.operator.in_sight() == wiring.scanner.label
@@ -113,7 +113,7 @@ def test_the_tool_turns_when_the_operator_is_shown_a_bolt_and_the_controller_all
     async def main() -> None:
         wiring = wired(built=("tray", "module 1"))
         lease = LeaseBook(asyncio.get_running_loop().time).grant("operator", 1.0)
-        await wiring.operator.show(lease, Instruction(Deed.TIGHTEN, "bolt m1.1", "tighten"))
+        await wiring.operator.show(lease, Instruction(ManualTask.TIGHTEN, "bolt m1.1", "tighten"))
         await asyncio.sleep(10.0)
         assert wiring.build.torque_nm == {}
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bmsctl.domain.ports import Attained
+from bmsctl.domain.ports import LimitStatus
 from bmsctl.protocols import dmcc, leak_tester, modbus_rtu
 from bmsctl.protocols import open_protocol as op
 from bmsctl.protocols.dmcc import Answer, Status
-from bmsctl.protocols.leak_tester import Course, Phase, Result, Sample
+from bmsctl.protocols.leak_tester import Phase, Result, Sample, StatusBlock
 from bmsctl.protocols.modbus_rtu import Function
 from bmsctl.protocols.open_protocol import BatchStatus, OldResult
 from firmware_stubs.telegram_tampering import Tamper, frozen_labels, frozen_pressures, frozen_tightenings
@@ -22,7 +22,7 @@ def through(tamper: Tamper, data: bytes) -> bytes:
 
 
 def old(tightening_id: int) -> bytes:
-    told = (1, True, Attained.OK, Attained.OK, 25.0, 90, "2026-01-01:00:00:00", BatchStatus.OK)
+    told = (1, True, LimitStatus.OK, LimitStatus.OK, 25.0, 90, "2026-01-01:00:00:00", BatchStatus.OK)
     return op.encode(op.to_telegram(OldResult(tightening_id, "AS52000000007", 3, *told)))
 
 
@@ -46,15 +46,15 @@ def test_a_reader_that_hangs_reads_one_label_and_still_obeys() -> None:
 @pytest.mark.parametrize("first", [0, 20])
 def test_a_transducer_that_hangs_has_one_pressure(first: int) -> None:
     tamper = frozen_pressures()
-    asked = modbus_rtu.read(leak_tester.UNIT, Function.READ_INPUT, leak_tester.COURSE, leak_tester.COURSE_COUNT)
+    asked = modbus_rtu.read(leak_tester.UNIT, Function.READ_INPUT, leak_tester.STATUS, leak_tester.STATUS_COUNT)
 
-    def course(*pressures: float) -> bytes:
+    def status(*pressures: float) -> bytes:
         samples = tuple(Sample(pascal, 22.0, 100e3) for pascal in pressures)
-        told = Course(3, 1, Phase.TEST, Result.NONE, 2e5, first + len(samples), first, samples)
-        return modbus_rtu.encode_reply(asked, leak_tester.encode_course(told))
+        told = StatusBlock(3, 1, Phase.TEST, Result.NONE, 2e5, first + len(samples), first, samples)
+        return modbus_rtu.encode_reply(asked, leak_tester.encode_status(told))
 
-    assert through(tamper, course(200_000.0, 199_999.0)) == course(200_000.0, 200_000.0)
-    assert through(tamper, course(199_990.0)) == course(200_000.0)
-    assert through(tamper, course()) == course()
+    assert through(tamper, status(200_000.0, 199_999.0)) == status(200_000.0, 200_000.0)
+    assert through(tamper, status(199_990.0)) == status(200_000.0)
+    assert through(tamper, status()) == status()
     written = modbus_rtu.encode_reply(modbus_rtu.write(leak_tester.UNIT, leak_tester.TAG, (1, 0)))
     assert through(tamper, written) == written

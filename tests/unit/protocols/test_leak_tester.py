@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmsctl.protocols import leak_tester, modbus_rtu
-from bmsctl.protocols.leak_tester import Course, Phase, Result, Sample, Settings
+from bmsctl.protocols.leak_tester import Phase, Result, Sample, Settings, StatusBlock
 from bmsctl.protocols.modbus_rtu import Function, Replies, Reply, Request
 from tests.reference.crc16 import crc16_bitwise
 
@@ -18,12 +18,12 @@ GOLDEN = tomllib.loads((Path(__file__).parents[2] / "golden/leak_tester/register
 
 SETTINGS = Settings(2, -2000.0, 10.0, 20.0, 60.0)
 SAMPLES = (Sample(-1993.4, 19.25, 101325.0), Sample(-1993.1, 24.001, 101324.9))
-COURSE = Course(7, 5, Phase.TEST, Result.NONE, -1993.1, 4, 2, SAMPLES)
+STATUS = StatusBlock(7, 5, Phase.TEST, Result.NONE, -1993.1, 4, 2, SAMPLES)
 
 ASK = modbus_rtu.write(leak_tester.UNIT, leak_tester.TAG, (7, 2))
 READ_BACK = modbus_rtu.read(leak_tester.UNIT, Function.READ_HOLDING, leak_tester.TAG, leak_tester.HOLDING_COUNT)
 READ_IDENTITY = modbus_rtu.read(leak_tester.UNIT, Function.READ_INPUT, leak_tester.IDENTITY, leak_tester.IDENTITY_COUNT)
-READ_COURSE = modbus_rtu.read(leak_tester.UNIT, Function.READ_INPUT, leak_tester.COURSE, leak_tester.COURSE_COUNT)
+READ_STATUS = modbus_rtu.read(leak_tester.UNIT, Function.READ_INPUT, leak_tester.STATUS, leak_tester.STATUS_COUNT)
 
 REQUESTS: dict[str, Request] = {
     "ask": ASK,
@@ -32,13 +32,13 @@ REQUESTS: dict[str, Request] = {
     "start": modbus_rtu.write(leak_tester.UNIT, leak_tester.TEST, (5,)),
     "stop": modbus_rtu.write(leak_tester.UNIT, leak_tester.TEST, (leak_tester.STOP,)),
     "read_identity": READ_IDENTITY,
-    "read_course": READ_COURSE,
+    "read_status": READ_STATUS,
 }
 
 
 def golden(name: str) -> bytes:
     """A telegram, its CRC added bit by bit."""
-    if name == "course":
+    if name == "status":
         body = bytes.fromhex(GOLDEN[name]["head"] + GOLDEN[name]["samples"]) + bytes(2 * 105)
     else:
         body = bytes.fromhex(GOLDEN[name]["bytes"])
@@ -54,7 +54,7 @@ def answered(name: str, request: Request) -> tuple[int, ...]:
 
 
 def test_every_golden_telegram_is_tested() -> None:
-    assert set(GOLDEN) == {*REQUESTS, "holding", "identity", "course", "vent"}
+    assert set(GOLDEN) == {*REQUESTS, "holding", "identity", "status", "vent"}
 
 
 @pytest.mark.parametrize("name", REQUESTS)
@@ -75,19 +75,19 @@ def test_identity() -> None:
 
 
 def test_course() -> None:
-    registers = answered("course", READ_COURSE)
-    course = leak_tester.decode_course(registers)
-    assert course[:7] == COURSE[:7]
-    assert [value for sample in course.samples for value in sample] == pytest.approx(
+    registers = answered("status", READ_STATUS)
+    status = leak_tester.decode_status(registers)
+    assert status[:7] == STATUS[:7]
+    assert [value for sample in status.samples for value in sample] == pytest.approx(
         [value for sample in SAMPLES for value in sample], abs=1e-9
     )
-    assert leak_tester.encode_course(COURSE) == registers
+    assert leak_tester.encode_status(STATUS) == registers
 
 
 @pytest.mark.parametrize(("taken", "first", "shown"), [(0, 0, 0), (3, 5, 0), (5, 5, 0), (100, 7, 23), (24, 1, 23)])
 def test_a_page_has_what_was_taken_and_no_more(taken: int, first: int, shown: int) -> None:
-    registers = leak_tester.encode_course(COURSE._replace(taken=taken, first=first, samples=()))
-    assert len(leak_tester.decode_course(registers).samples) == shown
+    registers = leak_tester.encode_status(STATUS._replace(taken=taken, first=first, samples=()))
+    assert len(leak_tester.decode_status(registers).samples) == shown
 
 
 @given(st.integers(0, 0xFFFF), st.integers(-(1 << 31), (1 << 31) - 1), st.tuples(*[st.integers(0, 0xFFFF)] * 3))
@@ -120,10 +120,10 @@ def test_samples_are_counted_from_the_end_of_filling(settle_s: float, test_s: fl
 
 @pytest.mark.parametrize(("at", "value"), [(2, 5), (3, 9)])
 def test_a_phase_or_result_that_does_not_exist_is_refused(at: int, value: int) -> None:
-    registers = list(leak_tester.encode_course(COURSE))
+    registers = list(leak_tester.encode_status(STATUS))
     registers[at] = value
     with pytest.raises(ValueError, match=str(value)):
-        leak_tester.decode_course(registers)
+        leak_tester.decode_status(registers)
 
 
 @pytest.mark.parametrize("text", ["", "A\x07", "A\0B"])

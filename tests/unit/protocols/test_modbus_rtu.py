@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmsctl.protocols import modbus_rtu
-from bmsctl.protocols.modbus_rtu import ExceptionCode, Function, Refusal, Replies, Reply, Request, Requests
+from bmsctl.protocols.modbus_rtu import ExceptionCode, ExceptionResponse, Function, Replies, Reply, Request, Requests
 from tests.reference.crc16 import crc16_bitwise
 
 GOLDEN = tomllib.loads((Path(__file__).parents[2] / "golden/leak_tester/modbus.toml").read_text())
@@ -29,7 +29,7 @@ REPLIES = {
     "write_one": Reply(),
     "write_many": Reply(),
 }
-REFUSALS = {
+EXCEPTIONS = {
     "refused_read": ("read_holding", ExceptionCode.ILLEGAL_ADDRESS),
     "refused_write": ("write_many", ExceptionCode.BUSY),
 }
@@ -65,7 +65,7 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 def test_every_golden_telegram_is_tested() -> None:
-    assert set(GOLDEN) == {*REQUESTS, *REFUSALS, "crc_example"}
+    assert set(GOLDEN) == {*REQUESTS, *EXCEPTIONS, "crc_example"}
 
 
 def test_the_crc_is_the_published_one() -> None:
@@ -89,11 +89,11 @@ def test_requests_and_their_replies(name: str) -> None:
     assert expecting(request).feed(golden(name, "reply")) == [REPLIES[name]]
 
 
-@pytest.mark.parametrize("name", REFUSALS)
-def test_refusals(name: str) -> None:
-    asked, code = REFUSALS[name]
-    assert modbus_rtu.encode_refusal(REQUESTS[asked], code) == golden(name, "refused")
-    assert expecting(REQUESTS[asked]).feed(golden(name, "refused")) == [Refusal(code)]
+@pytest.mark.parametrize("name", EXCEPTIONS)
+def test_exception_responses(name: str) -> None:
+    asked, code = EXCEPTIONS[name]
+    assert modbus_rtu.encode_exception(REQUESTS[asked], code) == golden(name, "refused")
+    assert expecting(REQUESTS[asked]).feed(golden(name, "refused")) == [ExceptionResponse(code)]
 
 
 def test_one_register_is_written_by_function_06() -> None:

@@ -10,7 +10,9 @@ from bmsctl.domain.units import Ohm
 from bmsctl.errors import DeviceTimeout, ReplyInvalid, StepInvalid
 from bmsctl.stations.resistance import reading_of, resistance
 from firmware_stubs.sim.loop import run
-from tests.support.fake_stacking import FarEnd, StackingBench, recipe_of
+from tests.support.stacking_bench import StackingBench
+from tests.support.stacking_far_end import FarEnd
+from tests.support.stacking_parts import recipe_of
 
 RECIPE = recipe_of("hvil_loop", u95_offset=0.1, u95_share=2.0, range=100.0)
 

@@ -1,4 +1,4 @@
-"""Every deed that an instruction asks for changes what it should, and nothing else."""
+"""Every task that an instruction asks for changes what it should, and nothing else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bmsctl.domain.ports import Deed, Instruction
+from bmsctl.domain.ports import Instruction, ManualTask
 from bmsctl.protocols.part_label import PartLabel, encode_label, parse_label
 from firmware_stubs.assembly import (
     AssemblyCondition,
@@ -44,8 +44,8 @@ class Person:
             self.build, self.probes, self.volumes, label=TRAY, printed=lambda: self.printed, pull=self.pulled.append
         )
 
-    def do(self, deed: Deed, part: str = "", text: str = "", detail: str = "") -> None:
-        self.hands(Instruction(deed, part, text, detail))
+    def do(self, task: ManualTask, part: str = "", text: str = "", detail: str = "") -> None:
+        self.hands(Instruction(task, part, text, detail))
 
     @property
     def serial_in_sight(self) -> str:
@@ -66,21 +66,21 @@ def test_a_module_goes_from_store_to_table_to_slot_with_its_label_in_sight() -> 
     def test() -> None:
         person = Person()
         assert person.serial_in_sight == "AS52000000007"
-        person.do(Deed.LOAD, "tray")
-        person.do(Deed.FETCH, "module 2", detail="M24-7-2")
+        person.do(ManualTask.LOAD, "tray")
+        person.do(ManualTask.FETCH, "module 2", detail="M24-7-2")
         assert person.build.tray
         assert person.serial_in_sight == "M24-7-2"
         assert person.probes.terminal() is None
-        person.do(Deed.PROBE, "module 2")
+        person.do(ManualTask.PROBE, "module 2")
         two = person.build.lot.own[1]
         assert person.probes.terminal() == (two.ocv_v, two.resistance_ohm)
-        person.do(Deed.FETCH, "module 1", detail="M24-7-1")
+        person.do(ManualTask.FETCH, "module 1", detail="M24-7-1")
         assert person.probes.terminal() is None
-        person.do(Deed.PLACE, "module 2", detail="M24-7-2, poles to the rear")
+        person.do(ManualTask.PLACE, "module 2", detail="M24-7-2, poles to the rear")
         assert person.build.modules == {2: two}
         assert person.serial_in_sight == "M24-7-2"
         assert person.probes.terminal() == (two.ocv_v, two.resistance_ohm)
-        person.do(Deed.PLACE, "module 1", detail="poles to the front")
+        person.do(ManualTask.PLACE, "module 1", detail="poles to the front")
         assert person.build.modules[1] is person.build.lot.own[0]
 
     run(test)
@@ -89,9 +89,9 @@ def test_a_module_goes_from_store_to_table_to_slot_with_its_label_in_sight() -> 
 def test_a_serial_that_the_store_does_not_have_brings_nothing() -> None:
     def test() -> None:
         person = Person()
-        person.do(Deed.FETCH, "module 1", detail="M24-7-99")
+        person.do(ManualTask.FETCH, "module 1", detail="M24-7-99")
         assert person.hands.label is None
-        person.do(Deed.PROBE, "module 1")
+        person.do(ManualTask.PROBE, "module 1")
         assert person.probes.terminal() is None
 
     run(test)
@@ -100,8 +100,8 @@ def test_a_serial_that_the_store_does_not_have_brings_nothing() -> None:
 def test_a_spare_that_was_fetched_for_a_slot_goes_into_it() -> None:
     def test() -> None:
         person = Person()
-        person.do(Deed.FETCH, "module 3", detail="M24-7-5")
-        person.do(Deed.PLACE, "module 3", detail="poles to the front")
+        person.do(ManualTask.FETCH, "module 3", detail="M24-7-5")
+        person.do(ManualTask.PLACE, "module 3", detail="poles to the front")
         assert person.build.modules == {3: person.build.lot.spares[0]}
 
     run(test)
@@ -110,9 +110,9 @@ def test_a_spare_that_was_fetched_for_a_slot_goes_into_it() -> None:
 def test_a_wrong_label_is_what_is_in_sight() -> None:
     def test() -> None:
         person = Person(AssemblyCondition(cloned_label=frozenset({2}), wrong_part=frozenset({4})))
-        person.do(Deed.FETCH, "module 2", detail="M24-7-2")
+        person.do(ManualTask.FETCH, "module 2", detail="M24-7-2")
         assert person.serial_in_sight == "M24-7-1"
-        person.do(Deed.FETCH, "module 4", detail="M24-7-4")
+        person.do(ManualTask.FETCH, "module 4", detail="M24-7-4")
         assert person.hands.label is not None
         assert parse_label(person.hands.label).part_number == "295M08113R"
 
@@ -122,16 +122,16 @@ def test_a_wrong_label_is_what_is_in_sight() -> None:
 def test_bolts_busbars_and_cover() -> None:
     def test() -> None:
         person = Person()
-        person.do(Deed.PLACE, "busbar 5")
-        person.do(Deed.PLACE, "cover")
+        person.do(ManualTask.PLACE, "busbar 5")
+        person.do(ManualTask.PLACE, "cover")
         assert (person.build.busbars, person.build.cover) == ({5}, True)
-        person.do(Deed.TIGHTEN, "bolt b5.1")
+        person.do(ManualTask.TIGHTEN, "bolt b5.1")
         assert person.pulled == ["b5.1"]
         person.build.tighten("b5.1", 5)
-        person.do(Deed.LOOSEN, "bolt b5.1")
+        person.do(ManualTask.LOOSEN, "bolt b5.1")
         assert person.build.torque_nm == {}
-        person.do(Deed.REMOVE, "busbar 5")
-        person.do(Deed.REMOVE, "cover")
+        person.do(ManualTask.REMOVE, "busbar 5")
+        person.do(ManualTask.REMOVE, "cover")
         assert (person.build.busbars, person.build.cover) == (set(), False)
         assert person.build.ledger == []
 
@@ -142,12 +142,12 @@ def test_tips_and_frame_go_where_they_are_asked_to() -> None:
     def test() -> None:
         person = Person()
         for number in range(1, 5):
-            person.do(Deed.PLACE, f"module {number}", detail=f"M24-7-{number}, any way")
+            person.do(ManualTask.PLACE, f"module {number}", detail=f"M24-7-{number}, any way")
         for number in range(1, 6):
-            person.do(Deed.PLACE, f"busbar {number}")
-        person.do(Deed.PROBE, "j4", detail="busbar 2")
+            person.do(ManualTask.PLACE, f"busbar {number}")
+        person.do(ManualTask.PROBE, "j4", detail="busbar 2")
         assert 10e-6 < person.probes.bonding_ohm(1) < 40e-6
-        person.do(Deed.PROBE)
+        person.do(ManualTask.PROBE)
         found = person.probes.terminal()
         assert found is not None
         assert found[0] == pytest.approx(342.3, abs=5.0)
@@ -155,25 +155,25 @@ def test_tips_and_frame_go_where_they_are_asked_to() -> None:
     run(test)
 
 
-def test_plugs_are_told_apart_from_hoses_by_the_work_instruction() -> None:
+def test_a_plug_and_each_hose_are_told_apart_by_the_part() -> None:
     def test() -> None:
         person = Person()
         assert DRAWING.coolant is not None
         assert DRAWING.housing is not None
-        person.do(Deed.CONNECT, text=DRAWING.coolant.instruction)
+        person.do(ManualTask.CONNECT, DRAWING.coolant.name)
         assert person.volumes.part(1) is not None
         assert person.volumes.part(2) is None
         assert not person.build.harness
-        person.do(Deed.CONNECT, text=DRAWING.housing.instruction)
+        person.do(ManualTask.CONNECT, DRAWING.housing.name)
         assert person.volumes.part(2) is not None
-        person.do(Deed.CONNECT, "harness", "Plug the sense harness into every module")
+        person.do(ManualTask.CONNECT, "harness")
         assert person.build.bms_plugged
         for connector in DRAWING.connectors:
-            person.do(Deed.CLOSE, connector)
+            person.do(ManualTask.CLOSE, connector)
         assert person.probes.hvil_closed
-        person.do(Deed.OPEN, "hv")
+        person.do(ManualTask.OPEN, "hv")
         assert not person.probes.hvil_closed
-        person.do(Deed.REMOVE, "harness")
+        person.do(ManualTask.REMOVE, "harness")
         assert not person.build.bms_plugged
 
     run(test)
@@ -183,7 +183,7 @@ def test_the_label_that_was_printed_last_is_put_on() -> None:
     def test() -> None:
         person = Person()
         person.printed = "295B08142R;AS52000000007"
-        person.do(Deed.APPLY)
+        person.do(ManualTask.APPLY)
         assert person.hands.label == person.printed
 
     run(test)

@@ -10,15 +10,15 @@ import pytest
 
 from bmsctl.domain.lease import Lease
 from bmsctl.domain.links import CanFrame
-from bmsctl.domain.ports import Deed, Instruction
+from bmsctl.domain.ports import Instruction, ManualTask
 from bmsctl.domain.units import Second
 from firmware_stubs.ports import STACKING_ECUS, STACKING_SERIAL
 from firmware_stubs.sim.loop import run
 from firmware_stubs.sim.tape import OUTAGE_S, Tape
 from firmware_stubs.sim.wires import SimWires
 
-PLACE = Instruction(Deed.PLACE, "module 1", "Place it", "poles to the front")
-FETCH = Instruction(Deed.FETCH, "module 1", "Fetch it")
+PLACE = Instruction(ManualTask.PLACE, "module 1", "Place it", "poles to the front")
+FETCH = Instruction(ManualTask.FETCH, "module 1", "Fetch it")
 WITHIN = Second(30.0)
 ACTS_S = 3.0
 
@@ -45,7 +45,7 @@ class FarEnd:
         await self._act(f"confirm {instruction.text} {instruction.detail} {within:g}")
 
     async def show(self, lease: Lease, instruction: Instruction) -> None:
-        self.loop.call_later(ACTS_S, self.note, f"show {instruction.deed.name}")
+        self.loop.call_later(ACTS_S, self.note, f"show {instruction.task.name}")
 
     async def scan(self, lease: Lease, instruction: Instruction, within: Second) -> str:
         await self._act(f"scan {instruction.part}")

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bmsctl.domain.ports import Attained
+from bmsctl.domain.ports import LimitStatus
 from bmsctl.protocols import open_protocol as op
 from bmsctl.protocols.open_protocol import (
-    FORMS,
+    LAYOUTS,
     BatchStatus,
-    Form,
+    Layout,
     Malformed,
     Message,
     Telegrams,
@@ -23,10 +23,10 @@ from bmsctl.protocols.open_protocol import (
     message_of,
     to_telegram,
 )
-from bmsctl.protocols.open_protocol.fields import ATTAINED, BATCH, FLAG, NUMBER, TEXT, TIME, TORQUE, Field, Kind
+from bmsctl.protocols.open_protocol.fields import BATCH, FLAG, LIMIT_STATUS, NUMBER, TEXT, TIME, TORQUE, Field, Kind
 
 GOLDEN = tomllib.loads((Path(__file__).parents[3] / "golden/nutrunner/telegrams.toml").read_text())
-ENUMS: dict[str, Any] = {"torque_status": Attained, "angle_status": Attained, "batch_status": BatchStatus}
+ENUMS: dict[str, Any] = {"torque_status": LimitStatus, "angle_status": LimitStatus, "batch_status": BatchStatus}
 
 
 def golden(name: str) -> bytes:
@@ -51,7 +51,7 @@ def changed(name: str, at: int, text: str) -> bytes:
 
 
 def test_every_message_has_a_golden_telegram() -> None:
-    assert {each["message"] for each in GOLDEN.values()} == {form.message.__name__ for form in FORMS}
+    assert {each["message"] for each in GOLDEN.values()} == {layout.message.__name__ for layout in LAYOUTS}
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -61,7 +61,7 @@ def test_a_golden_telegram_is_its_message(name: str) -> None:
 
 
 def test_lengths_are_those_of_the_specification() -> None:
-    lengths = {form.mid: form.length for form in FORMS if form.length > 20}
+    lengths = {layout.mid: layout.length for layout in LAYOUTS if layout.length > 20}
     assert lengths == {
         2: 57,
         4: 26,
@@ -84,23 +84,23 @@ def test_messages_without_content_are_not_the_same() -> None:
     assert op.CommandAccepted(18) != op.SelectParameterSet(18)
 
 
-@pytest.mark.parametrize("form", FORMS, ids=str)
-def test_a_wrong_length_is_refused_by_name(form: Form) -> None:
-    name = next(name for name, each in GOLDEN.items() if each["message"] == form.message.__name__)
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_a_wrong_length_is_refused_by_name(layout: Layout) -> None:
+    name = next(name for name, each in GOLDEN.items() if each["message"] == layout.message.__name__)
     (telegram,) = Telegrams().feed(golden(name))
     wrong = [telegram.data + b"0", *([telegram.data[:-1], b""] if telegram.data else [])]
     for data in wrong:
         with pytest.raises(Malformed) as caught:
             message_of(telegram._replace(data=data))
-        said = f"MID {form.mid:04d} revision 1: {form.length} bytes are expected, there are {20 + len(data)}"
+        said = f"MID {layout.mid:04d} revision 1: {layout.length} bytes are expected, there are {20 + len(data)}"
         assert str(caught.value) == said
 
 
-@pytest.mark.parametrize("form", FORMS, ids=str)
-def test_another_revision_is_refused_by_name(form: Form) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_another_revision_is_refused_by_name(layout: Layout) -> None:
     with pytest.raises(Malformed) as caught:
-        message_of(op.Telegram(form.mid, 2, b"0" * (form.length - 20)))
-    assert str(caught.value) == f"MID {form.mid:04d} revision 2: only revision 1 is known"
+        message_of(op.Telegram(layout.mid, 2, b"0" * (layout.length - 20)))
+    assert str(caught.value) == f"MID {layout.mid:04d} revision 2: only revision 1 is known"
 
 
 def test_an_unknown_mid_is_refused_by_name() -> None:
@@ -172,7 +172,7 @@ OF_KIND: dict[Kind, Any] = {
     TORQUE: lambda width: st.integers(0, 10**width - 1).map(lambda hundredths: hundredths / 100.0),
     TIME: lambda width: st.one_of(TIMES, st.just("0000-00-00:00:00:00")),
     FLAG: lambda width: st.booleans(),
-    ATTAINED: lambda width: st.sampled_from(Attained),
+    LIMIT_STATUS: lambda width: st.sampled_from(LimitStatus),
     BATCH: lambda width: st.sampled_from(BatchStatus),
 }
 
@@ -181,9 +181,9 @@ def values_of(field: Field) -> Any:
     return OF_KIND[field.kind](field.width)
 
 
-@pytest.mark.parametrize("form", FORMS, ids=str)
-def test_every_message_comes_back(form: Form) -> None:
-    @given(st.builds(form.message, **{field.name: values_of(field) for field in form.fields}))
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_every_message_comes_back(layout: Layout) -> None:
+    @given(st.builds(layout.message, **{field.name: values_of(field) for field in layout.fields}))
     def comes_back(message: Message) -> None:
         assert heard(encode(to_telegram(message))) == message
 
@@ -204,12 +204,12 @@ def test_one_wrong_byte_is_dropped_refused_or_read(name: str, at: int, byte: int
 
 def test_a_refusal_is_told_in_words() -> None:
     assert op.CommandError(18, 2).text == "MID 0018 is refused: 02 parameter set not present"
-    assert op.CommandError(64, op.Refusal.TIGHTENING_ID_NOT_FOUND).text == (
+    assert op.CommandError(64, op.ErrorCode.TIGHTENING_ID_NOT_FOUND).text == (
         "MID 0064 is refused: 15 tightening identifier not found"
     )
     assert op.CommandError(1, 77).text == "MID 0001 is refused: 77"
 
 
-@pytest.mark.parametrize("code", op.Refusal)
-def test_every_known_code_has_words(code: op.Refusal) -> None:
-    assert len(op.refusal_text(code)) > 5
+@pytest.mark.parametrize("code", op.ErrorCode)
+def test_every_known_code_has_words(code: op.ErrorCode) -> None:
+    assert len(op.error_text(code)) > 5

@@ -8,7 +8,9 @@ from bmsctl.domain.events import PartInstalled, PartRemoved
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import DeviceRefused
 from bmsctl.stations.stacking.bolts import busbars, cover_bolts
-from tests.support.fake_stacking import FarEnd, built, passed, run_step
+from tests.support.stacking_bench import passed, run_step
+from tests.support.stacking_far_end import FarEnd
+from tests.support.stacking_parts import built
 
 HARNESS_OFF = ["operator.confirm.open", "operator.confirm.remove", "operator.confirm.loosen"]
 
@@ -21,12 +23,12 @@ def handed(names: list[str]) -> list[str]:
 def test_each_busbar_is_bolted_before_the_next_is_laid() -> None:
     outcome = run_step(busbars, "busbars")
     assert passed(outcome)
-    deeds = [
+    tasks = [
         (name, args[0])
         for name, *args in outcome.bench.calls
         if name in ("operator.confirm.place", "operator.show.tighten")
     ]
-    assert deeds[:4] == [
+    assert tasks[:4] == [
         ("operator.confirm.place", "busbar 1"),
         ("operator.show.tighten", "bolt b1.1"),
         ("operator.show.tighten", "bolt b1.2"),

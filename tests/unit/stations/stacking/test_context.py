@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from bmsctl.domain.events import (
-    ActionDone,
-    ActionIntended,
-    ActionUnknown,
-    IncomingMeasured,
     Measured,
     PartInstalled,
     PartRemoved,
-    Tightened,
 )
 from bmsctl.domain.limits import Limit, Measurement, Reading, judge
 from bmsctl.domain.verdict import Verdict
@@ -18,9 +13,7 @@ from bmsctl.stations.eol import STEPS as EOL_STEPS
 from bmsctl.stations.stacking import STEPS
 from bmsctl.stations.stacking.context import StackingFacts, readings_of, slots_of
 from bmsctl.stations.stacking.devices import LEASED
-from tests.support.fake_stacking import RECIPE, SERIAL, TRAY, accepted, recipe_of
-
-INTENT = ActionIntended("bolt m2.1 #1", "nutrunner", "tighten with parameter set 3", "bolt m2.1", 7)
+from tests.support.stacking_parts import RECIPE, SERIAL, TRAY, accepted, recipe_of
 
 
 def facts(*events: object, **known: object) -> StackingFacts:
@@ -36,33 +29,15 @@ def test_the_steps_are_the_recipes_and_lease_what_the_station_has() -> None:
     assert not {step.name for step in STEPS} & {step.name for step in EOL_STEPS}
 
 
-def test_what_was_intended_is_pending_until_it_is_done_or_given_up() -> None:
-    assert facts(INTENT).pending == INTENT
-    done = facts(INTENT, ActionDone(INTENT.action_id, "tightening 8, OK"))
-    assert done.pending is None
-    assert done.done == {INTENT.action_id}
-    given_up = facts(INTENT, ActionUnknown(INTENT.action_id, "forgotten"))
-    assert given_up.pending is None
-    assert given_up.done == set()
-
-
-def test_tries_of_a_bolt_are_counted_until_the_part_that_it_holds_is_out() -> None:
-    once = [INTENT, PartRemoved("bolt m2.1", None, "low")]
-    assert facts(*once).tries == {"bolt m2.1": 1}
-    assert facts(*once, PartRemoved("module 2", "M2", "replaced")).tries == {}
-    assert facts(*once, PartRemoved("module 1", "M1", "replaced")).tries == {"bolt m2.1": 1}
-
-
 def test_with_a_part_goes_all_that_was_known_of_it() -> None:
     earlier = {("place", f"voltage[{slot}]"): Reading(88.0, "V") for slot in ("module 1", "module 2", "module 12")}
     learned = facts(
         accepted(2),
         PartInstalled("module 2", "P", "M2", None),
-        IncomingMeasured("module 2", "age", "s", (1.0,)),
         PartRemoved("module 2", "M2", "scratched"),
         earlier=earlier,
     )
-    assert learned.parts == learned.accepted == learned.incoming == {}
+    assert learned.built.parts == learned.built.accepted == {}
     assert learned.removed == {"M2"}
     assert [name for _, name in learned.earlier] == ["voltage[module 1]", "voltage[module 12]"]
 
@@ -71,12 +46,6 @@ def test_a_bolts_earlier_readings_go_with_it() -> None:
     earlier = {("bolts", f"torque[{bolt}]"): Reading(25.0, "Nm") for bolt in ("m1.1", "m11.1", "m1.11")}
     learned = facts(PartRemoved("bolt m1.1", None, "low"), earlier=earlier)
     assert [name for _, name in learned.earlier] == ["torque[m11.1]", "torque[m1.11]"]
-
-
-def test_tightenings_are_those_of_the_bolt_that_is_in() -> None:
-    first, second = (Tightened("m1.1", number, 3, True, 25.0, 90.0, "") for number in (5, 6))
-    learned = facts(first, PartRemoved("bolt m1.1", None, "low"), second)
-    assert learned.tightenings == {"bolt m1.1": [second]}
 
 
 def test_a_reading_on_record_without_its_uncertainty_is_none() -> None:

@@ -11,7 +11,7 @@ from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import DeviceRefused, DeviceTimeout
 from bmsctl.stations.stacking.flashing import bms_flash
 from tests.support.fake_devices import Outcome
-from tests.support.fake_stacking import StackingBench, passed, run_step
+from tests.support.stacking_bench import StackingBench, passed, run_step
 
 OFF = [("plc.supply", False, False), ("lv_supply.off",)]
 

@@ -12,7 +12,8 @@ from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import DeviceRefused, DeviceTimeout
 from bmsctl.stations.stacking.harness import harness
 from tests.support.fake_devices import Outcome
-from tests.support.fake_stacking import REST_V, STACK, StackingBench, built, passed, run_step
+from tests.support.stacking_bench import StackingBench, passed, run_step
+from tests.support.stacking_parts import REST_V, STACK, built
 
 OFF = [("plc.supply", False, False), ("lv_supply.off",)]
 

@@ -11,7 +11,9 @@ from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import ReplyInvalid
 from bmsctl.stations.stacking.joints import joints
 from tests.support.fake_devices import Outcome
-from tests.support.fake_stacking import CELLS, REST_V, STACK, FarEnd, StackingBench, built, passed, run_step
+from tests.support.stacking_bench import StackingBench, passed, run_step
+from tests.support.stacking_far_end import FarEnd
+from tests.support.stacking_parts import CELLS, REST_V, STACK, built
 
 STACK_V = 4 * CELLS * REST_V
 

@@ -8,7 +8,9 @@ from bmsctl.domain.events import ActionIntended, ActionUnknown
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import DeviceRefused
 from bmsctl.stations.stacking.label import label
-from tests.support.fake_stacking import SERIAL, FarEnd, StackingBench, passed, run_step
+from tests.support.stacking_bench import StackingBench, passed, run_step
+from tests.support.stacking_far_end import FarEnd
+from tests.support.stacking_parts import SERIAL
 
 PART_NUMBER = "295B08142R"
 

@@ -10,7 +10,7 @@ from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import DeviceRefused
 from bmsctl.stations.stacking.leaks import leak_test
 from tests.support.fake_devices import Outcome
-from tests.support.fake_stacking import StackingBench, passed, run_step
+from tests.support.stacking_bench import StackingBench, passed, run_step
 
 STANDARD_PA, MINUTE_S = 101_325.0, 60.0
 
@@ -28,6 +28,7 @@ def test_a_tight_volume_passes_and_its_course_is_kept() -> None:
     outcome = run("coolant_leak")
     assert passed(outcome)
     assert outcome.bench.names() == ["operator.confirm.connect", "leak_tester.test"]
+    assert outcome.bench.parts_of("operator.confirm.connect") == ["coolant inlet"]
     assert outcome.bench.of("leak_tester.test") == [(LeakTest(1, 2e5, 10.0, 20.0, 30.0),)]
     assert set(outcome.bench.log.traces) == {"time", "pressure", "temperature", "atmosphere"}
 

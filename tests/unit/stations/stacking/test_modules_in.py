@@ -11,10 +11,12 @@ from bmsctl.domain.events import Event, ModuleAccepted, PartRemoved
 from bmsctl.domain.limits import Reading
 from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import DeviceRefused, ReplyInvalid
-from bmsctl.stations.stacking.modules_in import EACH, modules_in
+from bmsctl.stations.stacking.modules_in import MODULE_MEASUREMENTS, modules_in
 from tests.support.fake_devices import Outcome
-from tests.support.fake_stacking import CELLS, MODULE, REST_V, STACK, FarEnd, StackingBench, built, module, passed
-from tests.support.fake_stacking import run_step as run_any
+from tests.support.stacking_bench import StackingBench, passed
+from tests.support.stacking_bench import run_step as run_any
+from tests.support.stacking_far_end import FarEnd
+from tests.support.stacking_parts import CELLS, MODULE, REST_V, STACK, built, module
 
 
 def run(
@@ -188,7 +190,7 @@ def readings(*slots: str) -> dict[tuple[str, str], Reading]:
         "acir_deviation": Reading(1.0, "%", 0.7),
         "insulation": Reading(2e9, "Ohm", 4e8),
     }
-    return {("modules_in", f"{name}[{slot}]"): values[name] for slot in slots for name in EACH}
+    return {("modules_in", f"{name}[{slot}]"): values[name] for slot in slots for name in MODULE_MEASUREMENTS}
 
 
 def replaced(slot: str) -> Sequence[Event]:

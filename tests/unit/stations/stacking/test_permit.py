@@ -12,7 +12,9 @@ from bmsctl.stations.stacking import STEPS
 from bmsctl.stations.stacking.context import StackingFacts
 from bmsctl.stations.stacking.devices import LEASED, Devices
 from firmware_stubs.sim.loop import run
-from tests.support.fake_stacking import RECIPE, FarEnd, StackingBench, recipe_of
+from tests.support.stacking_bench import StackingBench
+from tests.support.stacking_far_end import FarEnd
+from tests.support.stacking_parts import RECIPE, recipe_of
 
 PROBED = "operator.confirm.probe"
 

@@ -11,7 +11,9 @@ from bmsctl.domain.limits import Reading
 from bmsctl.domain.verdict import Verdict
 from bmsctl.stations.stacking.place import place
 from tests.support.fake_devices import Outcome
-from tests.support.fake_stacking import CELLS, MODULE, REST_V, STACK, FarEnd, accepted, built, passed, run_step
+from tests.support.stacking_bench import passed, run_step
+from tests.support.stacking_far_end import FarEnd
+from tests.support.stacking_parts import CELLS, MODULE, REST_V, STACK, accepted, built
 
 READY = [accepted(number) for number in range(1, 5)]
 MODULE_V = CELLS * REST_V

@@ -24,7 +24,9 @@ from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import DeviceRefused, DeviceTimeout
 from bmsctl.stations.stacking.bolts import bolts
 from tests.support.fake_devices import Outcome
-from tests.support.fake_stacking import FOREIGN, SERIAL, FarEnd, StackingBench, passed, run_step
+from tests.support.stacking_bench import StackingBench, passed, run_step
+from tests.support.stacking_far_end import FOREIGN, FarEnd
+from tests.support.stacking_parts import SERIAL
 
 TWO = ("m1.1", "m1.5")
 FIRST, SECOND = "bolt m1.1", "bolt m1.5"
@@ -306,7 +308,7 @@ def test_without_a_result_the_tool_is_disabled_and_the_action_stays_open(error: 
     outcome = run_step(bolts, "bolts", broken, far=far, bolts=TWO)
     assert outcome.error == str(error)
     assert far.enabled is None
-    assert outcome.bench.facts.pending is not None
+    assert outcome.bench.facts.built.pending is not None
     assert complete(run(far, outcome.bench.log.events))
 
 

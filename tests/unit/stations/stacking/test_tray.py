@@ -9,7 +9,9 @@ from bmsctl.domain.verdict import Verdict
 from bmsctl.errors import DeviceTimeout
 from bmsctl.protocols.part_label import PartLabel
 from bmsctl.stations.stacking.tray import tray
-from tests.support.fake_stacking import SERIAL, TRAY, FarEnd, StackingBench, passed, run_step
+from tests.support.stacking_bench import StackingBench, passed, run_step
+from tests.support.stacking_far_end import FarEnd
+from tests.support.stacking_parts import SERIAL, TRAY
 
 
 def test_a_right_and_new_tray_is_loaded_and_on_record() -> None:

@@ -1,1 +1,0 @@
-"""CAN logs: frames from files, signals from frames, diagnostic transcripts."""
