@@ -65,10 +65,16 @@ def run(
     from bmsctl.cli.record_view import print_record, print_records
     from bmsctl.compose.reports import write_report
     from bmsctl.compose.simulation import BOTH, simulate_one
+    from bmsctl.domain.parts import require_slot
     from bmsctl.errors import BmsctlError, RecipeError, Refused, ScenarioError, StoreError
 
     if replaced and (station == "eol" or not (retest or "").strip()):
         leave(USAGE, "--replace is for a pack that is built again: give --station stacking and --retest CAUSE, too")
+    for slot in replaced:
+        try:
+            require_slot(slot)
+        except ValueError as error:
+            leave(USAGE, f"--replace: {error}")
     text = None if scenario is None else read_toml(scenario, "scenario")
     if store is None:
         store = Path(tempfile.mkdtemp(prefix="bmsctl-"))

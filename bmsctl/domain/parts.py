@@ -74,6 +74,22 @@ def held_by(bolt: str) -> str:
     return COVER if found["cover"] else f"{_HELD[found['kind']]} {found['number']}"
 
 
+def require_slot(text: str) -> None:
+    """Refuse what cannot be a slot of any pack.
+
+    Raises:
+        ValueError: the text says how slots are called.
+    """
+    kind, _, name = text.partition(" ")
+    numbered = kind in ("module", "busbar") and re.fullmatch("[1-9][0-9]*", name) is not None
+    bolt = kind == "bolt" and _BOLT.fullmatch(name) is not None
+    if text not in (TRAY, HARNESS, BMS, COVER) and not numbered and not bolt:
+        raise ValueError(
+            f"{text!r} is no part; parts are like 'module 2', 'busbar 3', 'bolt m2.1' (module 2), 'bolt b3.1' "
+            "(busbar 3), 'bolt c7' (cover), 'harness', 'bms', 'cover'"
+        )
+
+
 def joined_by(busbar: int, modules: int) -> tuple[int, ...]:
     """Numbers of the modules that a busbar of a pack of so many modules is bolted to."""
     if busbar < modules:

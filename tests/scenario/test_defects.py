@@ -1,4 +1,4 @@
-"""Each defect is found at its step with its verdict at twice the limit, and, at end of line, not at half of it.
+"""Each kind of defect is found at its step with its verdict at twice the limit, and, at end of line, not at half of it.
 
 What is at half its limit is tried several defects at a time, none of a kind twice: a pack that passes passes each.
 
@@ -23,7 +23,16 @@ EOL = defect_cases("sim", RECIPE, "eol")
 STACKING = defect_cases("sim", RECIPE, "stacking")
 
 
-SHOWN = [case for case in (*EOL, *STACKING) if case.expected]
+def one_of_each(cases: Iterable[DefectCase]) -> list[DefectCase]:
+    """The first case of each kind of defect at each step it is found at."""
+    first: dict[tuple[str, ...], DefectCase] = {}
+    for case in cases:
+        if case.expected:
+            first.setdefault((case.station, case.name.split()[0], *(step for step, _ in case.expected)), case)
+    return list(first.values())
+
+
+SHOWN = one_of_each((*EOL, *STACKING))
 
 
 def together(cases: Iterable[DefectCase]) -> list[list[DefectCase]]:
