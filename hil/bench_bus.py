@@ -105,7 +105,7 @@ class BenchBus(can.BusABC):
                 if not self._ready(select.POLLOUT, SEND_WAIT_S if timeout is None else timeout):
                     raise can.CanTimeoutError(f"{self.channel_info}: the hub takes no more frames") from None
             except OSError as error:
-                raise self._hub_gone() from error
+                raise self._ended() from error
 
     def shutdown(self) -> None:
         """Leave the channel. A `recv` that waits in another thread ends."""
@@ -143,18 +143,22 @@ class BenchBus(can.BusABC):
         except BlockingIOError:
             return None  # another thread has taken it
         except OSError as error:
-            raise self._hub_gone() from error
+            raise self._ended() from error
         if not packet:
-            raise self._hub_gone()
+            raise self._ended()
         return packet
 
     def _ready(self, event: int, timeout: float | None) -> bool:
         waiting = select.poll()
-        waiting.register(self._sock, event)
+        try:
+            waiting.register(self._sock, event)
+        except ValueError as error:  # no file descriptor: another thread has shut the bus down
+            raise self._ended() from error
         return bool(waiting.poll(None if timeout is None else max(0.0, 1000 * timeout)))
 
-    def _hub_gone(self) -> can.CanOperationError:
-        text = f"{self.channel_info}: the hub is gone; start it again, then open the bus again"
+    def _ended(self) -> can.CanOperationError:
+        why = "the bus is shut down" if self._is_shutdown else "the hub is gone; start it again, then open the bus again"
+        text = f"{self.channel_info}: {why}"
         return can.CanOperationError(text, errno.EPIPE)
 
     def _packet(self, msg: can.Message) -> bytes:

@@ -65,16 +65,9 @@ def run(
     from bmsctl.cli.record_view import print_record, print_records
     from bmsctl.compose.reports import write_report
     from bmsctl.compose.simulation import BOTH, simulate_one
-    from bmsctl.domain.parts import require_slot
     from bmsctl.errors import BmsctlError, RecipeError, Refused, ScenarioError, StoreError
 
-    if replaced and (station == "eol" or not (retest or "").strip()):
-        leave(USAGE, "--replace is for a pack that is built again: give --station stacking and --retest CAUSE, too")
-    for slot in replaced:
-        try:
-            require_slot(slot)
-        except ValueError as error:
-            leave(USAGE, f"--replace: {error}")
+    _check_replaced(replaced, station, retest)
     text = None if scenario is None else read_toml(scenario, "scenario")
     if store is None:
         store = Path(tempfile.mkdtemp(prefix="bmsctl-"))
@@ -111,6 +104,18 @@ def run(
         except StoreError as error:
             click.echo(f"bmsctl: {error}", err=True)
     leave(_exit_code(result.record, result.findings, result.interrupted), "\n".join(result.findings))
+
+
+def _check_replaced(replaced: tuple[str, ...], station: str, retest: str | None) -> None:
+    from bmsctl.domain.parts import require_slot
+
+    if replaced and (station == "eol" or not (retest or "").strip()):
+        leave(USAGE, "--replace is for a pack that is built again: give --station stacking and --retest CAUSE, too")
+    for slot in replaced:
+        try:
+            require_slot(slot)
+        except ValueError as error:
+            leave(USAGE, f"--replace: {error}")
 
 
 def _exit_code(record: Mapping[str, Any] | None, findings: list[str], interrupted: bool) -> int:

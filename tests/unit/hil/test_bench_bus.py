@@ -310,17 +310,31 @@ def test_a_hub_that_is_killed_is_noticed_and_can_be_replaced(tmp_path: Path) -> 
 
 def test_shutdown_ends_a_recv_in_another_thread(wire: Wire) -> None:
     bus = wire.bus("a")
-    ended = threading.Event()
+    failed: list[can.CanOperationError] = []
 
     def read() -> None:
-        with contextlib.suppress(can.CanOperationError):
+        try:
             bus.recv(None)
-        ended.set()
+        except can.CanOperationError as error:
+            failed.append(error)
 
-    threading.Thread(target=read, daemon=True).start()
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
     bus.shutdown()
     bus.shutdown()
-    assert ended.wait(DEADLINE_S)
+    reader.join(DEADLINE_S)
+    assert "the bus is shut down" in str(failed)
+
+
+def test_a_bus_that_is_shut_down_says_so(wire: Wire) -> None:
+    bus = wire.bus("a")
+    bus.shutdown()
+    with pytest.raises(can.CanOperationError, match="the bus is shut down"):
+        bus.recv(0.0)
+    with pytest.raises(can.CanOperationError, match="the bus is shut down"):
+        bus.recv(None)
+    with pytest.raises(can.CanOperationError, match="the bus is shut down"):
+        bus.send(message(1))
 
 
 def test_the_threaded_notifier_works_on_it(wire: Wire) -> None:
