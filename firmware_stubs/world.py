@@ -15,12 +15,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
-from bmsctl.domain.limits import Measurement
 from bmsctl.domain.links import CanFrame, CanLink, SerialLink, WallTime
 from bmsctl.domain.ports import Mes, Operator
 from bmsctl.domain.recipe import EOL, STACKING, Recipe
 from bmsctl.domain.steps import STEP_NAMES
-from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import NOT_BUILT, AsBuilt, DefectCase, FaultCase, StationWatch
 from bmsctl.errors import StationFileError
 from bmsctl.protocols import plc
@@ -70,26 +68,14 @@ class SimClock:
         return result
 
 
-class SimWatch:
-    """Lets the world know where the station is, so that faults start with their step; implements StationWatch."""
+class SimWatch(StationWatch):
+    """Lets the world know where the station is, so that faults start with their step."""
 
     def __init__(self, injector: FaultInjector) -> None:
         self._injector = injector
 
     def step_started(self, step: str, index: int, total: int) -> None:
         self._injector.step_started(step)
-
-    def measured(self, step: str, measurement: Measurement) -> None:
-        """Of no interest to the world."""
-
-    def step_finished(self, step: str, verdict: Verdict, reason: str) -> None:
-        """Of no interest to the world."""
-
-    def notice(self, text: str) -> None:
-        """Of no interest to the world."""
-
-    def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
-        """Of no interest to the world."""
 
 
 class SimSite:

@@ -157,9 +157,9 @@ class BenchBus(can.BusABC):
         return bool(waiting.poll(None if timeout is None else max(0.0, 1000 * timeout)))
 
     def _ended(self) -> can.CanOperationError:
-        why = "the bus is shut down" if self._is_shutdown else "the hub is gone; start it again, then open the bus again"
-        text = f"{self.channel_info}: {why}"
-        return can.CanOperationError(text, errno.EPIPE)
+        gone = "the hub is gone; start it again, then open the bus again"
+        why = "the bus is shut down" if self._is_shutdown else gone
+        return can.CanOperationError(f"{self.channel_info}: {why}", errno.EPIPE)
 
     def _packet(self, msg: can.Message) -> bytes:
         data = msg.data

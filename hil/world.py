@@ -13,9 +13,8 @@ from typing import Any
 from bmsctl.compose.seed_keys import seed_key
 from bmsctl.compose.station_file import read_station
 from bmsctl.compose.wired import WiredSite, WiredWorld, open_site
-from bmsctl.domain.limits import Measurement
 from bmsctl.domain.recipe import Recipe
-from bmsctl.domain.verdict import Verdict
+from bmsctl.domain.world import StationWatch
 from bmsctl.errors import Refused
 from firmware_stubs.defects import condition_of
 from firmware_stubs.people import SimMes, SimOperator
@@ -25,26 +24,14 @@ from hil.layout import CONTROL, STATION_FILE, default_folder
 from hil.stall import NOTABLE_S, StallWatch
 
 
-class BenchWatch:
-    """Tells the bench which step has begun, so that faults start with it; implements StationWatch."""
+class BenchWatch(StationWatch):
+    """Tells the bench which step has begun, so that faults start with it."""
 
     def __init__(self, control: Control) -> None:
         self._control = control
 
     def step_started(self, step: str, index: int, total: int) -> None:
         self._control.tell("step_started", step=step)
-
-    def measured(self, step: str, measurement: Measurement) -> None:
-        """Of no interest to the bench."""
-
-    def step_finished(self, step: str, verdict: Verdict, reason: str) -> None:
-        """Of no interest to the bench."""
-
-    def notice(self, text: str) -> None:
-        """Of no interest to the bench."""
-
-    def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
-        """Of no interest to the bench."""
 
 
 class Delivered:

@@ -12,13 +12,12 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from bmsctl.cli.verdicts import coloured
-from bmsctl.domain.limits import Measurement
 from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import StationWatch
 
 
-class TerminalWatch:
-    """A bar for the run and a line for every finished step; implements StationWatch."""
+class TerminalWatch(StationWatch):
+    """A bar for the run and a line for every finished step."""
 
     def __init__(self, bar: Progress, task: TaskID) -> None:
         self._bar = bar
@@ -26,9 +25,6 @@ class TerminalWatch:
 
     def step_started(self, step: str, index: int, total: int) -> None:
         self._bar.update(self._task, description=step, completed=index, total=total)
-
-    def measured(self, step: str, measurement: Measurement) -> None:
-        """Single values scroll by too fast to be read here; the record has them."""
 
     def step_finished(self, step: str, verdict: Verdict, reason: str) -> None:
         self._bar.console.print(Text.from_ansi(f"{coloured(verdict)} {step:<18}"), reason, markup=False)
@@ -41,23 +37,11 @@ class TerminalWatch:
         self._bar.update(self._task, description="done")
 
 
-class QuietWatch:
-    """Notices only; implements StationWatch."""
-
-    def step_started(self, step: str, index: int, total: int) -> None:
-        """Nobody watches."""
-
-    def measured(self, step: str, measurement: Measurement) -> None:
-        """Nobody watches."""
-
-    def step_finished(self, step: str, verdict: Verdict, reason: str) -> None:
-        """Nobody watches."""
+class QuietWatch(StationWatch):
+    """Notices only."""
 
     def notice(self, text: str) -> None:
         click.echo(f"bmsctl: {text}", err=True)
-
-    def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
-        """Nobody watches."""
 
 
 @contextmanager

@@ -8,32 +8,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bmsctl.domain.limits import Measurement
 from bmsctl.domain.verdict import Verdict
+from bmsctl.domain.world import StationWatch
 from bmsctl.errors import StoreError
 from bmsctl.store.reader import Reader
 from bmsctl.store.verify import examine
 
 
-class RecordMonitor:
-    """Implements StationWatch; `finish` gives the violations."""
+class RecordMonitor(StationWatch):
+    """`finish` gives the violations."""
 
     def __init__(self, store: Path) -> None:
         self._store = store
         self._findings: list[str] = []
         self._shown: list[str] = []
-
-    def step_started(self, step: str, index: int, total: int) -> None:
-        """Shows nothing that must be durable."""
-
-    def measured(self, step: str, measurement: Measurement) -> None:
-        """Shows nothing that must be durable."""
-
-    def step_finished(self, step: str, verdict: Verdict, reason: str) -> None:
-        """Shows nothing that must be durable."""
-
-    def notice(self, text: str) -> None:
-        """Shows nothing that must be durable."""
 
     def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
         """Compare with what another reader of the store finds."""

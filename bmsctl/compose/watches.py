@@ -9,8 +9,8 @@ from bmsctl.domain.verdict import Verdict
 from bmsctl.domain.world import StationWatch
 
 
-class Watches:
-    """Passes everything on to each watcher; implements StationWatch.
+class Watches(StationWatch):
+    """Passes everything on to each watcher.
 
     A watcher that raises is told nothing further, and the run goes on: `failures` tells.
     """

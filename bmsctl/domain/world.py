@@ -17,28 +17,26 @@ from bmsctl.domain.verdict import Verdict
 T = TypeVar("T")
 
 
-class StationWatch(Protocol):
-    """Who looks on: a screen, a progress bar, an invariant monitor. Never influences the run."""
+class StationWatch:
+    """Who looks on: a screen, a progress bar, an invariant monitor. It never influences the run.
+
+    This one looks away; others override what is of interest to them.
+    """
 
     def step_started(self, step: str, index: int, total: int) -> None:
         """A step begins."""
-        ...
 
     def measured(self, step: str, measurement: Measurement) -> None:
         """A value has been judged (not yet durable)."""
-        ...
 
     def step_finished(self, step: str, verdict: Verdict, reason: str) -> None:
         """A step has its verdict (not yet durable)."""
-        ...
 
     def notice(self, text: str) -> None:
         """Something a person should know that is no part of the record."""
-        ...
 
     def verdict_shown(self, record_id: str, verdict: Verdict, head_sha256: str) -> None:
         """The run's verdict becomes visible to people: only after its record is durable."""
-        ...
 
 
 class AsBuilt(NamedTuple):

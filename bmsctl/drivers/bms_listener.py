@@ -140,12 +140,20 @@ class BmsListener:
             if frames is not None:
                 return frames
             after_s = last.t_s
-        raise ReplyInvalid(DEVICE, f"no complete set of {what} in {BAD_CYCLES} cycles; check the CAN wiring")
+        lacking = self._lacking(can_ids, last)
+        raise ReplyInvalid(DEVICE, f"no complete set of {what} in {BAD_CYCLES} cycles{lacking}; check the CAN wiring")
 
     def _complete(self, can_ids: Sequence[int], last: Good) -> list[Good] | None:
         """Newest frames of the cycle that ended with `last`; None unless all belong to it."""
         frames = [frame for frame in self._receiver.look_at_burst(can_ids) if self._of_cycle(frame, last)]
         return frames if len(frames) == len(can_ids) else None
+
+    def _lacking(self, can_ids: Sequence[int], last: Good) -> str:
+        """What kept the cycle that ended with `last` from being complete, of the first frame that did."""
+        for can_id, frame in zip(can_ids, self._receiver.look_at_burst(can_ids), strict=True):
+            if not self._of_cycle(frame, last):
+                return f" (0x{can_id:03X}: {self._receiver.told(can_id, last.t_s)})"
+        return ""
 
     def _of_cycle(self, frame: Good | None, last: Good) -> TypeGuard[Good]:
         """Whether a frame belongs to the cycle that ended with `last`."""

@@ -154,6 +154,16 @@ class BmsReceiver:
         frame = self._can.newest(can_id)
         return None if frame is None else frame.t_s
 
+    def told(self, can_id: int, at_s: float) -> str:
+        """How the frames with an identifier are, for people; ages are before loop time `at_s`."""
+        channel = self._channels[can_id]
+        if channel.good is None:
+            return f"never undamaged, {channel.bad} damaged in a row"
+        return (
+            f"undamaged {at_s - channel.good.t_s:.3f} s before the last of the cycle, since then {channel.bad} damaged "
+            f"and {channel.stuck} with the same counter; {channel.jumps} jumps of the counter so far"
+        )
+
     async def next(self, can_id: int, lease: Lease, after_s: float) -> Good:
         """The next good frame received after `after_s`.
 

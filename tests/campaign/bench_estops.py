@@ -1,8 +1,8 @@
 """The emergency stop pressed in every step on a bench, in real time: aborted, and proven below 60 V.
 
-`python -m tests.campaign.bench_estops` presses once in each step that the recipe lets begin, a short while after it
-began; a step that takes less has then given way to the next. Prints a line a step; exits 1 if a run was not aborted,
-or the pack is not proven dead by all voltmeters.
+`python -m tests.campaign.bench_estops` presses once in each step that the recipe lets begin, or in those named, a
+short while after it began; a step that takes less has then given way to the next. Prints a line a step; exits 1 if a
+run was not aborted, or the pack is not proven dead by all voltmeters.
 """
 
 from __future__ import annotations
@@ -60,14 +60,15 @@ def _not_dead(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 @click.command()
+@click.argument("steps", nargs=-1, type=click.Choice([step.run for step in RECIPE.steps(EOL)]))
 @click.option("--dwell-factor", type=click.FloatRange(1.0, 10.0), default=10.0, show_default=True)
-def main(dwell_factor: float) -> None:
-    """Press in every step."""
+def main(steps: tuple[str, ...], dwell_factor: float) -> None:
+    """Press in each of these steps; without any, in every one."""
     recipe = shortened(RECIPE, dwell_factor)
     failed = 0
     prefer_this_process()
     with own_bench() as bench:
-        for step in (step.run for step in recipe.steps(EOL)):
+        for step in steps or [step.run for step in recipe.steps(EOL)]:
             with tempfile.TemporaryDirectory() as store:
                 scenario = pressed_in(step)
                 result = run_on_bench(

@@ -24,7 +24,7 @@ from bmsctl.compose.worlds import fault_cases
 from bmsctl.domain.events import StepRepeated
 from bmsctl.domain.packml import Mode
 from bmsctl.domain.record_schema import SCHEMA_ID
-from bmsctl.domain.world import FaultCase, Site
+from bmsctl.domain.world import FaultCase, Site, StationWatch
 from bmsctl.store.reader import Reader
 from bmsctl.store.verify import verify
 from firmware_stubs.disturbances import Disturbances
@@ -148,8 +148,8 @@ class Line:
         return record
 
 
-class _At:
-    """Does something a while after a step has begun; implements StationWatch."""
+class _At(StationWatch):
+    """Does something a while after a step has begun."""
 
     def __init__(self, step: str, act: Any, after_s: float) -> None:
         self._step, self._act, self._after_s = step, act, after_s
@@ -157,11 +157,6 @@ class _At:
     def step_started(self, step: str, index: int, total: int) -> None:
         if step == self._step:
             asyncio.get_running_loop().call_later(self._after_s, self._act)
-
-    def measured(self, *_: object) -> None: ...
-    def step_finished(self, *_: object) -> None: ...
-    def notice(self, *_: object) -> None: ...
-    def verdict_shown(self, *_: object) -> None: ...
 
 
 ENDINGS = {
