@@ -68,7 +68,7 @@ def _bms() -> Iterator[FaultCase]:
         yield case(kind, "bms", "harness", 8.0, "bms: ")
     yield case("bms.second", "bms", "harness", 0.0, "bms: two units send")
     yield case("bms.no_values", "bms", "harness", 0.0, "bms: no value")
-    yield case("bms.no_values", "bms", "harness", 8.0, "not a number")
+    yield case("bms.no_values", "bms", "harness", 11.0, "not a number")
     for kind in ALL_OF_THE_BUS:
         yield case(kind, "bms", "bms_flash", 0.0, _ASLEEP)
     yield case("can.bus_off", "bms", "bms_flash", 0.0, "bms: ")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.campaign.aborts import EXPECTED, Disturbance, check, good_end_s, instants
 
-EACH = 2
+EACH = 1
 
 
 @pytest.fixture(scope="module")

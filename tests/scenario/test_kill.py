@@ -11,9 +11,14 @@ from tests.campaign.kills import PLACES, check_kill, transactions
 MOMENTS = 3
 
 
+@pytest.fixture(scope="module")
+def count(tmp_path_factory: pytest.TempPathFactory) -> int:
+    """How many transactions a whole run has."""
+    return transactions(tmp_path_factory.mktemp("kill") / "whole")
+
+
 @pytest.mark.parametrize("place", PLACES)
-def test_a_kill_loses_nothing_acknowledged(tmp_path: Path, place: str) -> None:
-    count = transactions(tmp_path / "whole")
+def test_a_kill_loses_nothing_acknowledged(tmp_path: Path, count: int, place: str) -> None:
     assert count >= 8
     for moment in range(MOMENTS):
         at = moment * (count - 1) // (MOMENTS - 1)

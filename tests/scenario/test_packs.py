@@ -26,11 +26,10 @@ LAST = {
 }
 
 
-@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("pack", PACKS)
-def test_good_packs_pass(tmp_path: Path, pack: str, seed: int) -> None:
+def test_good_packs_pass(tmp_path: Path, pack: str) -> None:
     result = simulate_one(
-        pack=pack, recipes=None, seed=seed, scenario=None, scenario_file="", store=tmp_path, retest_cause=None
+        pack=pack, recipes=None, seed=0, scenario=None, scenario_file="", store=tmp_path, retest_cause=None
     )
     assert result.findings == []
     assert result.record is not None
