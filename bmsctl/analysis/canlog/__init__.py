@@ -1,0 +1,1 @@
+"""CAN logs: frames from files, signals from frames, diagnostic transcripts."""
