@@ -12,7 +12,8 @@ from bmsctl.cli.process import run_command
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "sim": ("bmsctl.cli.sim", "Run packs through a simulated station."),
-    "recipe": ("bmsctl.cli.recipe", "Check and show recipes."),
+    "recipe": ("bmsctl.cli.recipe", "Check, show, compare and sign recipes."),
+    "people": ("bmsctl.cli.people", "Who may use the station, and what they may do."),
     "records": ("bmsctl.cli.records", "List, show, report and verify stored records."),
     "analyze": ("bmsctl.cli.analyze", "Compute on files: insulation, balancing, matching, statistics."),
     "selftest": ("bmsctl.cli.selftest", "Let a station test itself, its safety PLC first of all."),

@@ -8,7 +8,19 @@ import sys
 
 import pytest
 
-HEAVY = ("numpy", "numba", "can", "sqlalchemy", "fastapi", "alembic", "cantools", "rich", "transitions")
+HEAVY = (
+    "numpy",
+    "numba",
+    "can",
+    "sqlalchemy",
+    "fastapi",
+    "alembic",
+    "cantools",
+    "rich",
+    "transitions",
+    "argon2",
+    "cryptography",
+)
 
 SCRIPT = """
 import json, os, sys
