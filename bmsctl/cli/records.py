@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bmsctl.cli.exits import FAILED, OK, STATION, leave
+from bmsctl.cli.exits import FAILED, OK, STATION, USAGE, leave
 from bmsctl.cli.options import attempt_option, json_option, recipes_option, station_option, store_option, told_as
 
 OPEN = "open"
@@ -81,10 +81,11 @@ def show(key: str, attempt: int | None, station: str | None, store: Path, as_jso
 @station_option
 @store_option
 @recipes_option
-def report(key: str, attempt: int | None, station: str | None, store: Path, recipes: Path | None) -> None:
-    """Write a record's HTML page and print its path."""
-    from bmsctl.compose.reports import write_report
-    from bmsctl.errors import StoreError
+@click.option("--pdf", is_flag=True, help="Write a PDF for the archive in place of the page.")
+def report(key: str, attempt: int | None, station: str | None, store: Path, recipes: Path | None, pdf: bool) -> None:
+    """Write a record's HTML page, or its PDF, and print its path."""
+    from bmsctl.compose.reports import write_pdf, write_report
+    from bmsctl.errors import BmsctlError, StoreError
     from bmsctl.store.reader import Reader
 
     try:
@@ -93,9 +94,11 @@ def report(key: str, attempt: int | None, station: str | None, store: Path, reci
         if record is None:
             which = told_as(key, attempt, station)
             leave(FAILED, f"{store} has no record of {which}; `bmsctl records list` shows what is there")
-        click.echo(write_report(store, record["record_id"], recipes))
+        click.echo((write_pdf if pdf else write_report)(store, record["record_id"], recipes))
     except StoreError as error:
         leave(STATION, str(error))
+    except BmsctlError as error:
+        leave(USAGE, str(error))
 
 
 @records.command()

@@ -31,15 +31,43 @@ def write_report(store: Path, record_id: str, recipes: Path | None, beside: Coll
     told = _told(store, record_id)
     other = _other(store, told.record, beside)
     page = render(told.record, told.recipe, origins(told.recipe, recipes), told.traces, other)
-    path = _path(store, record_id)
+    return _written(_path(store, record_id), page.encode())
+
+
+def write_pdf(store: Path, record_id: str, recipes: Path | None) -> Path:
+    """Write the record as a PDF beside its page; its path. What the store says of the record alone decides its bytes.
+
+    Raises:
+        StoreError: the record cannot be read, or the PDF cannot be written.
+        PdfError: typst is not installed, or refuses the document.
+    """
+    from bmsctl.report.pdf import render_pdf
+
+    with Reader.open(store) as reader:
+        told = reader.told(record_id)
+        before = _before(reader, told.record)
+    pdf = render_pdf(told.record, told.recipe, origins(told.recipe, recipes), told.traces, before)
+    return _written(_path(store, record_id).with_suffix(".pdf"), pdf)
+
+
+def _written(path: Path, data: bytes) -> Path:
+    """The path of a report, whole on the disk or as it was."""
     try:
         path.parent.mkdir(exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        unfinished.write_text(page, "utf-8")
+        unfinished = path.with_name(f"{path.name}.part")
+        unfinished.write_bytes(data)
         os.replace(unfinished, path)
     except OSError as error:
         raise StoreError(f"{path}: the report cannot be written: {error.strerror}") from error
     return path
+
+
+def _before(reader: Reader, record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The pack's last closed record at another station before this one was begun."""
+    serial, station, began = (record[key] for key in ("pack_serial", "station", "started_at"))
+    elsewhere = [each for each in reader.attempts() if each.pack_serial == serial and each.station != station]
+    ids = [each.record_id for each in elsewhere if serial and each.ended_at and each.ended_at <= began]
+    return reader.record(ids[-1]) if ids else None
 
 
 def _other(store: Path, record: Mapping[str, Any], beside: Collection[str]) -> Mapping[str, Any] | None:

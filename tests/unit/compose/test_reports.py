@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from bmsctl.compose import reports
 from bmsctl.compose.recipes import INSTALLED, RecipeBook
 from bmsctl.compose.reports import explained, origins, write_report
+from bmsctl.domain.attempts import Attempt
 from bmsctl.errors import StoreError
 from tests.support.attempts import RECIPE, store_of
 
@@ -48,7 +50,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(
             file.write("<half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(StoreError, match=r"report cannot be written: No space left on device"):
         write_report(store, record["record_id"], None)
     assert path.read_bytes() == before
@@ -70,6 +72,24 @@ def test_a_store_that_cannot_be_read_gives_no_page(stored: tuple[Path, dict[str,
         with pytest.raises(StoreError, match="cannot be read"):
             read(store, record["record_id"], None)
     assert not (store / reports.FOLDER).exists()
+
+
+def test_a_pdf_names_the_last_record_elsewhere_that_was_closed_before(stored: tuple[Path, dict[str, Any]]) -> None:
+    """So that what comes later does not change it."""
+    record = stored[1] | {"started_at": "2026-01-01T01:00:00Z"}
+    good = Attempt("a", record["pack_serial"], "AS52", "stacking", 1, "2026-01-01T00:00:00Z", "2026-01-01T00:10:00Z")
+    later = replace(good, record_id="b", ended_at="2026-01-01T02:00:00Z")
+    others = [replace(later, ended_at=None), replace(good, pack_serial="X"), replace(good, station="eol")]
+
+    class Stub:
+        def attempts(self) -> list[Attempt]:
+            return [good, later, *others]
+
+        def record(self, record_id: str) -> dict[str, Any]:
+            return {"record_id": record_id}
+
+    assert reports._before(Stub(), record) == {"record_id": "a"}  # type: ignore[arg-type]
+    assert reports._before(Stub(), record | {"pack_serial": None}) is None  # type: ignore[arg-type]
 
 
 def test_a_good_record_has_nothing_to_explain(stored: tuple[Path, dict[str, Any]]) -> None:
