@@ -216,5 +216,5 @@ def test_killed_at_any_line_it_holds_the_old_people_or_the_new(file: PeopleFile)
         assert read_log(file.log, file.read().head)[1] == []
         outcomes.append(new in found.people)
     assert len(outcomes) > 15
-    assert outcomes == sorted(outcomes)
-    assert True in outcomes
+    assert outcomes == sorted(outcomes), "the new people are there from one line on"
+    assert (outcomes[0], outcomes[-1]) == (False, True)

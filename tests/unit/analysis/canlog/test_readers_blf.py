@@ -7,14 +7,13 @@ import zlib
 from pathlib import Path
 
 import can
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bmsctl.analysis.canlog.frames import EXTENDED, Frames
 from bmsctl.analysis.canlog.readers import LogError, blf
-from tests.support.logs import data_of, rows
+from tests.support.logs import data_of, drawn_messages, rows
 
 NO_START = (0, 0, 0, 0, 0, 0, 0, 0)
 
@@ -134,21 +133,9 @@ def test_what_is_no_blf_is_refused_by_name() -> None:
 
 
 def peer(path: Path, count: int) -> bytes:
-    rng = np.random.default_rng(8)
     with can.BLFWriter(path, max_container_size=1000) as writer:
-        for number in range(count):
-            extended, fd = bool(rng.integers(2)), bool(rng.integers(2))
-            writer.on_message_received(
-                can.Message(
-                    timestamp=1.7e9 + number * 1e-3,
-                    arbitration_id=int(rng.integers(1 << (29 if extended else 11))),
-                    is_extended_id=extended,
-                    is_fd=fd,
-                    data=rng.bytes(int(rng.choice((0, 1, 8, 64) if fd else (0, 3, 8)))),
-                    is_rx=bool(rng.integers(2)),
-                    channel=int(rng.integers(3)),
-                )
-            )
+        for message in drawn_messages(8, count, 3):
+            writer.on_message_received(message)
     return path.read_bytes()
 
 

@@ -19,7 +19,7 @@ from bmsctl.analysis.canlog.frames import EXTENDED, WHY_SHOWN, Frames
 from bmsctl.analysis.canlog.readers import candump, candump_lines, read_log
 from bmsctl.analysis.canlog.readers.collect import SPARE
 from tests.reference.candump import parse
-from tests.support.logs import FOLDER, data_of, rows
+from tests.support.logs import FOLDER, data_of, drawn_messages, rows, whys
 
 KERNELS = [name for name, value in vars(candump_lines).items() if isinstance(value, numba.core.dispatcher.Dispatcher)]
 BMS = 0x18DAF1DB | int(EXTENDED)
@@ -47,10 +47,6 @@ def interpreted() -> Iterator[None]:
 
 def read(text: str) -> Frames:
     return candump.read(text.encode(), "test.log")
-
-
-def whys(frames: Frames) -> list[tuple[int, str]]:
-    return [(bad.line, bad.why) for bad in frames.bad_lines]
 
 
 def test_the_log_form_and_its_damages() -> None:
@@ -191,22 +187,10 @@ def test_interpreted_reads_the_examples() -> None:
 
 
 def test_agrees_with_python_can(tmp_path: Path) -> None:
-    rng = np.random.default_rng(6)
     path = tmp_path / "peer.log"
     with can.CanutilsLogWriter(path) as writer:
-        for number in range(300):
-            extended, fd = bool(rng.integers(2)), bool(rng.integers(2))
-            writer.on_message_received(
-                can.Message(
-                    timestamp=1.7e9 + number * 1e-3,
-                    arbitration_id=int(rng.integers(1 << (29 if extended else 11))),
-                    is_extended_id=extended,
-                    is_fd=fd,
-                    data=rng.bytes(int(rng.choice((0, 1, 8, 64) if fd else (0, 3, 8)))),
-                    is_rx=bool(rng.integers(2)),
-                    channel=int(rng.integers(2)),
-                )
-            )
+        for message in drawn_messages(6, 300):
+            writer.on_message_received(message)
     found = read_log(path)
     peer = list(can.CanutilsLogReader(io.StringIO(path.read_text())))
     assert (found.count, found.malformed_lines) == (300, 0)

@@ -11,7 +11,7 @@ import pytest
 
 from bmsctl.analysis.canlog.frames import EXTENDED
 from bmsctl.analysis.canlog.readers import LogError, mf4, read_log
-from tests.support.logs import data_of
+from tests.support.logs import data_of, drawn_messages
 
 asammdf = pytest.importorskip("asammdf")
 HEADER = b"MDF     4.10    ".ljust(64, b"\0") + b"##HD".ljust(104, b"\0")
@@ -20,21 +20,7 @@ HEADER = b"MDF     4.10    ".ljust(64, b"\0") + b"##HD".ljust(104, b"\0")
 @pytest.mark.filterwarnings("default")
 def test_agrees_with_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / "log.mf4"
-    rng = np.random.default_rng(9)
-    messages = []
-    for number in range(60):
-        extended, fd = bool(rng.integers(2)), bool(rng.integers(2))
-        messages.append(
-            can.Message(
-                timestamp=1.7e9 + number * 1e-3,
-                arbitration_id=int(rng.integers(1 << (29 if extended else 11))),
-                is_extended_id=extended,
-                is_fd=fd,
-                data=rng.bytes(int(rng.choice((0, 1, 8, 64) if fd else (0, 3, 8)))),
-                is_rx=bool(rng.integers(2)),
-                channel=int(rng.integers(2)),
-            )
-        )
+    messages = list(drawn_messages(9, 60))
     with can.MF4Writer(path) as writer:
         for message in messages:
             writer.on_message_received(message)

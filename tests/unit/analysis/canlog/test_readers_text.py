@@ -8,16 +8,12 @@ import can
 import numpy as np
 import pytest
 
-from bmsctl.analysis.canlog.frames import EXTENDED, Frames
+from bmsctl.analysis.canlog.frames import EXTENDED
 from bmsctl.analysis.canlog.readers import asc, read_log, trc
-from tests.support.logs import FOLDER, data_of, rows
+from tests.support.logs import FOLDER, data_of, rows, whys
 
 BMS = 0x18DAF1DB | int(EXTENDED)
 START_S = (42000.5 - 25569) * 86400.0
-
-
-def whys(frames: Frames) -> list[tuple[int, str]]:
-    return [(bad.line, bad.why) for bad in frames.bad_lines]
 
 
 def test_asc_with_every_kind_of_event() -> None:
